@@ -1,0 +1,115 @@
+"""Checks on what users pass in, shared by the modules that work on tensors.
+
+Shapes and dtypes are checked always. Values (range, NaN) are checked only eagerly: inside a
+`tf.function` or a `tf.data` pipeline a tensor has no values yet.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+#: Smallest height and width, in pixels, of an image that the library accepts. The receptive
+#: field of the feature extractor is 45 pixels: on a smaller image every output sees padding.
+MINIMUM_SIZE = 48
+
+#: Resampling may overshoot 0..1 by a little; an image in 0..255 overshoots by much more.
+RANGE_TOLERANCE = 1e-3
+
+
+def as_batch(image: Any, *, name: str, channels: tuple[int, ...] = (1,)) -> tf.Tensor:
+    """Returns `image` as a rank-4 tensor (N, H, W, C), adding the batch axis where it is missing.
+
+    Raises:
+        ValueError: if the rank is not 3 or 4, the number of channels is not one of `channels`,
+            or a side of known length is shorter than `MINIMUM_SIZE`.
+    """
+    tensor = tf.convert_to_tensor(image)
+    if tensor.shape.rank not in (3, 4):
+        raise ValueError(
+            f"{name} must have shape (H, W, C) or (N, H, W, C), not {tuple_of(tensor.shape)}."
+        )
+    if tensor.shape[-1] not in channels:
+        wanted = " or ".join(str(number) for number in channels)
+        raise ValueError(
+            f"{name} must have {wanted} channel(s) on its last axis, not {tensor.shape[-1]} "
+            f"(shape {tuple_of(tensor.shape)})."
+        )
+    batch = tensor if tensor.shape.rank == 4 else tensor[tf.newaxis]
+    for side in batch.shape[1:3]:
+        if side is not None and side < MINIMUM_SIZE:
+            raise ValueError(
+                f"{name} is {batch.shape[1]} x {batch.shape[2]} pixels; the smallest image "
+                f"accepted is {MINIMUM_SIZE} x {MINIMUM_SIZE}."
+            )
+    return batch
+
+
+def like(batch: tf.Tensor, image: Any) -> tf.Tensor:
+    """Gives `batch` (N, H, W, C) the rank that `image` came with."""
+    return batch if np.ndim(image) == 4 else batch[0]
+
+
+def as_float(image: Any, *, name: str) -> tf.Tensor:
+    """Returns a floating-point `image` as float32.
+
+    Raises:
+        ValueError: if the dtype is not a floating one, or a value is NaN or infinite.
+    """
+    tensor = tf.convert_to_tensor(image)
+    if not tensor.dtype.is_floating:
+        raise ValueError(
+            f"{name} must be floating-point, not {tensor.dtype.name}: convert it first, with "
+            "to_gray() or normalize()."
+        )
+    check_finite(tensor, name=name)
+    return tf.cast(tensor, tf.float32)
+
+
+def check_finite(tensor: tf.Tensor, *, name: str) -> None:
+    """Raises ValueError if an eager `tensor` holds NaN or infinity."""
+    if tf.executing_eagerly() and not bool(tf.reduce_all(tf.math.is_finite(tensor))):
+        raise ValueError(f"{name} holds NaN or infinite values; every pixel must be a number.")
+
+
+def check_unit_range(tensor: tf.Tensor, *, name: str) -> None:
+    """Raises ValueError if an eager floating-point `tensor` leaves 0..1."""
+    if not tf.executing_eagerly() or tf.size(tensor) == 0:
+        return
+    low, high = float(tf.reduce_min(tensor)), float(tf.reduce_max(tensor))
+    if low < -RANGE_TOLERANCE or high > 1 + RANGE_TOLERANCE:
+        raise ValueError(
+            f"{name} is floating-point, so its values must lie in 0..1, but they span "
+            f"{low:.4g}..{high:.4g}: divide by 255, or pass uint8."
+        )
+
+
+def check_same_shape(first: tf.Tensor, second: tf.Tensor, *, names: tuple[str, str]) -> None:
+    """Raises ValueError if two tensors differ in shape; sizes unknown until run are checked then.
+
+    Raises:
+        ValueError: if the shapes differ.
+        tf.errors.InvalidArgumentError: in graph mode, if shapes unknown before turn out to differ.
+    """
+    if not first.shape.is_compatible_with(second.shape):
+        raise ValueError(
+            f"{names[0]} and {names[1]} must have the same shape, not {tuple_of(first.shape)} "
+            f"and {tuple_of(second.shape)}."
+        )
+    if not (first.shape.is_fully_defined() and second.shape.is_fully_defined()):
+        tf.debugging.assert_equal(
+            tf.shape(first), tf.shape(second), f"{names[0]} and {names[1]} differ in shape."
+        )
+
+
+def check_not_negative(value: float, *, name: str, zero_allowed: bool) -> None:
+    """Raises ValueError if a setting is negative, infinite, or zero where that has no meaning."""
+    if not (0 < value < math.inf or (zero_allowed and value == 0)):
+        wanted = "zero or more" if zero_allowed else "greater than zero"
+        raise ValueError(f"{name} must be {wanted} and finite, not {value}.")
+
+
+def tuple_of(shape: tf.TensorShape) -> tuple[int | None, ...] | str:
+    """Returns a shape as a plain tuple, for messages."""
+    return "unknown" if shape.rank is None else tuple(shape.as_list())

@@ -1,0 +1,1 @@
+"""The sample database `sample_iqa`."""

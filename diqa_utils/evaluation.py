@@ -1,0 +1,227 @@
+"""Protocols: agreement with opinion, with intervals, per distortion and overall.
+
+An interval comes from the bootstrap. Images of one reference are not independent of each other,
+so whole references (or scenes) are drawn with replacement wherever their ids are given.
+
+Source:
+    Efron, Tibshirani: An Introduction to the Bootstrap. Chapman & Hall, 1993.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from diqa_utils.metrics import (
+    MINIMUM_PAIRS_FOR_FIT,
+    _is_constant,
+    _pairs,
+    fit_logistic,
+    krcc,
+    logistic,
+    plcc,
+    rmse,
+    srcc,
+)
+from diqa_utils.preprocessing import to_gray
+
+__all__ = ["Agreement", "Estimate", "evaluate", "full_reference_scores", "to_markdown"]
+
+#: The row for all images together.
+OVERALL = "overall"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its bootstrap interval; NaN where it is not defined.
+
+    Chapter: notebooks/08-evaluation.ipynb
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One row of an evaluation: a group of images and how well its predictions agree.
+
+    PLCC and RMSE are taken after the five-parameter logistic, fitted within the group.
+
+    Chapter: notebooks/08-evaluation.ipynb
+    """
+
+    group: str
+    images: int
+    srcc: Estimate
+    plcc: Estimate
+    krcc: Estimate
+    rmse: Estimate
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the row as plain nested dictionaries, ready for JSON."""
+        return asdict(self)
+
+
+def evaluate(
+    predictions: Any,
+    targets: Any,
+    *,
+    groups: Sequence[str] | None = None,
+    clusters: Sequence[str] | None = None,
+    resamples: int = 200,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> list[Agreement]:
+    """Measures agreement overall and per group, each with a bootstrap interval.
+
+    Args:
+        predictions: one number per image, any scale.
+        targets: one number per image, in the same order.
+        groups: a name per image, for example its distortion; None for the overall row only.
+        clusters: the reference or scene of each image, drawn as a whole by the bootstrap; None
+            draws single images, which is right only if they are independent. With fewer than ten
+            clusters, as in the sample database, intervals are rough.
+        resamples: how many bootstrap samples.
+        confidence: share of the bootstrap samples inside the interval, between 0 and 1.
+        seed: of the bootstrap; one seed gives one result.
+
+    Returns:
+        The row "overall", then one per group in alphabetical order. Resamples in which a metric
+        is not defined (all values equal, too few images) are left out of its interval.
+
+    Raises:
+        ValueError: as the metrics do; if groups or clusters are not one per image, a group has
+            fewer than six images, or `confidence` is not between 0 and 1.
+
+    Chapter: notebooks/08-evaluation.ipynb
+    """
+    predictions, targets = _pairs(predictions, targets)
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, not {confidence}.")
+    for name, labels in (("groups", groups), ("clusters", clusters)):
+        if labels is not None and len(labels) != predictions.size:
+            raise ValueError(f"There are {predictions.size} predictions but {len(labels)} {name}.")
+    draw_by = np.arange(predictions.size) if clusters is None else np.asarray(clusters)
+    members = {OVERALL: np.arange(predictions.size)}
+    if groups is not None:
+        group_of = np.asarray(groups)
+        members |= {str(name): np.flatnonzero(group_of == name) for name in np.unique(group_of)}
+
+    rows = []
+    for group, indices in members.items():
+        if len(indices) < MINIMUM_PAIRS_FOR_FIT:
+            raise ValueError(
+                f"Group {group!r} has {len(indices)} images; it needs {MINIMUM_PAIRS_FOR_FIT} or "
+                "more."
+            )
+        samples = _bootstrap(draw_by[indices], resamples, np.random.default_rng(seed))
+        estimates = _estimate_all(predictions[indices], targets[indices], samples, confidence)
+        rows.append(Agreement(group=group, images=len(indices), **estimates))
+    return rows
+
+
+def to_markdown(rows: Iterable[Agreement]) -> str:
+    """Returns an evaluation as a Markdown table.
+
+    Args:
+        rows: what `evaluate` returned.
+
+    Returns:
+        A table with a line per row: value and interval of each metric.
+
+    Chapter: notebooks/08-evaluation.ipynb
+    """
+    lines = ["| | images | SRCC | PLCC | KRCC | RMSE |", "|---|--:|---|---|---|---|"]
+    for row in rows:
+        cells = (row.group, row.images, row.srcc, row.plcc, row.krcc, row.rmse)
+        lines.append("| " + " | ".join(str(cell).replace("_", " ") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def full_reference_scores(dataset: tf.data.Dataset) -> dict[str, np.ndarray]:
+    """Scores every image of a database with PSNR and SSIM, which see the reference.
+
+    Both are scikit-image's, on grey levels in 0..1; SSIM with the Gaussian window of its authors.
+
+    Args:
+        dataset: images of a database, with `reference_image` and `distorted_image` (H, W, 3),
+            uint8.
+
+    Returns:
+        "psnr" in decibels (infinite where the images are equal) and "ssim" in -1..1, an array
+        each, one number per image in the dataset's order; higher is better.
+
+    Raises:
+        ValueError: if the dataset is empty.
+
+    References:
+        Wang, Bovik, Sheikh and Simoncelli (2004), https://doi.org/10.1109/TIP.2003.819861
+
+    Chapter: notebooks/08-evaluation.ipynb
+    """
+    scores: dict[str, list[float]] = {"psnr": [], "ssim": []}
+    for features in dataset:
+        reference = to_gray(features["reference_image"]).numpy()[..., 0]
+        distorted = to_gray(features["distorted_image"]).numpy()[..., 0]
+        with np.errstate(divide="ignore"):
+            psnr = peak_signal_noise_ratio(reference, distorted, data_range=1.0)
+        ssim = structural_similarity(
+            reference,
+            distorted,
+            data_range=1.0,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+        scores["psnr"].append(float(psnr))
+        scores["ssim"].append(float(ssim))
+    if not scores["psnr"]:
+        raise ValueError("The dataset is empty: there is nothing to score.")
+    return {name: np.array(values) for name, values in scores.items()}
+
+
+def _bootstrap(clusters: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Draws whole clusters with replacement; returns the row numbers of each sample."""
+    names = np.unique(clusters)
+    rows = [np.flatnonzero(clusters == name) for name in names]
+    return [
+        np.concatenate([rows[drawn] for drawn in rng.integers(len(names), size=len(names))])
+        for _ in range(count)
+    ]
+
+
+def _estimate_all(
+    predictions: np.ndarray, targets: np.ndarray, samples: list[np.ndarray], confidence: float
+) -> dict[str, Estimate]:
+    """Returns every metric with its interval."""
+    start = None if _is_constant(predictions) else fit_logistic(predictions, targets)
+    values = _all_metrics(predictions, targets, None)
+    resampled = [
+        _all_metrics(predictions[rows], targets[rows], start)
+        for rows in samples
+        if len(rows) >= MINIMUM_PAIRS_FOR_FIT
+    ]
+    tail = (1 - confidence) / 2
+    estimates = {}
+    for name, value in values.items():
+        defined = [sample[name] for sample in resampled if np.isfinite(sample[name])]
+        low, high = np.quantile(defined, [tail, 1 - tail]) if defined else (np.nan, np.nan)
+        estimates[name] = Estimate(value, float(low), float(high))
+    return estimates
+
+
+def _all_metrics(predictions: np.ndarray, targets: np.ndarray, start: Any) -> dict[str, float]:
+    """Returns every metric, fitting the logistic once for PLCC and RMSE."""
+    ranks = {"srcc": srcc(predictions, targets), "krcc": krcc(predictions, targets)}
+    if _is_constant(predictions):
+        return ranks | {"plcc": float("nan"), "rmse": float("nan")}
+    mapped = logistic(predictions, fit_logistic(predictions, targets, start=start))
+    return ranks | {"plcc": plcc(mapped, targets, fit=None), "rmse": rmse(mapped, targets)}

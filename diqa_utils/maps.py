@@ -1,0 +1,191 @@
+"""What the network learns from: the error map, and how far each pixel is to be trusted.
+
+Source:
+    Kim, Nguyen, Lee: Deep CNN-Based Blind Image Quality Predictor. IEEE TNNLS 30(1), 2019.
+        https://doi.org/10.1109/TNNLS.2018.2829819
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+from diqa_utils._validation import as_batch, as_float, check_not_negative, check_same_shape, like
+from diqa_utils.preprocessing import low_frequency, normalize, to_gray
+
+__all__ = [
+    "DEFAULT_ALPHA",
+    "DEFAULT_EXPONENT",
+    "average_reliability_map",
+    "downscale",
+    "error_map",
+    "hand_crafted_features",
+    "reliability_map",
+]
+
+#: The exponent p of the error map, as in the paper.
+DEFAULT_EXPONENT = 0.2
+
+#: The slope of the reliability map for images in 0..1. The sources disagree on it; 255 is the
+#: original tutorial's alpha = 1 for images in 0..255.
+DEFAULT_ALPHA = 255.0
+
+#: The network's output has a quarter of the image's height and width.
+OUTPUT_STRIDE = 4
+
+#: Differences between normalised images that are smaller come from rounding to float32. The power
+#: p = 0.2 would make them visible: (1e-7) ^ 0.2 = 0.04.
+ROUNDING = 1e-6
+
+#: Keeps r / mean(r) at one where an image is flat: far above what rounding makes of a flat image,
+#: far below the reliability of any texture.
+FLAT_RELIABILITY = 1e-3
+
+
+def error_map(reference: Any, distorted: Any, *, exponent: float = DEFAULT_EXPONENT) -> tf.Tensor:
+    """Returns the objective error map e_gt = |I-hat_r - I-hat_d| ^ p.
+
+    Value and gradient are zero where the images agree to within float32 rounding. So the gradient
+    is defined there too, though the derivative of |x| ^ p is infinite at zero for p < 1.
+
+    Args:
+        reference: the normalised reference, (H, W, 1) or (N, H, W, 1), floating-point in -1..1.
+        distorted: the normalised distorted image, of the same shape.
+        exponent: p, greater than zero; 0.2 in the paper.
+
+    Returns:
+        float32 tensor of the same shape, zero or more.
+
+    Raises:
+        ValueError: if the shapes differ, rank, channels, size or dtype are wrong, a value is NaN
+            (checked eagerly only), or `exponent` is not greater than zero.
+
+    References:
+        Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
+
+    Chapter: notebooks/03-error-maps.ipynb
+    """
+    check_not_negative(exponent, name="exponent", zero_allowed=False)
+    reference_batch = as_float(as_batch(reference, name="reference"), name="reference")
+    distorted_batch = as_float(as_batch(distorted, name="distorted"), name="distorted")
+    check_same_shape(reference_batch, distorted_batch, names=("reference", "distorted"))
+
+    difference = tf.abs(reference_batch - distorted_batch)
+    differs = difference > ROUNDING
+    # The inner `where` keeps 0 ^ (p - 1) out of the gradient: infinity times zero is NaN.
+    power = tf.where(differs, difference, 1.0) ** exponent
+    return like(tf.where(differs, power, 0.0), distorted)
+
+
+def reliability_map(normalized: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Tensor:
+    """Returns the reliability map r = 2 / (1 + exp(-alpha |I-hat_d|)) - 1.
+
+    Texture and edges get values near one, flat regions values near zero: there the error map
+    says little about what a person sees.
+
+    Args:
+        normalized: the normalised distorted image, (H, W, 1) or (N, H, W, 1), floating-point in
+            -1..1.
+        alpha: how fast r saturates, zero or more; for images in 0..1.
+
+    Returns:
+        float32 tensor of the same shape, in 0..1.
+
+    Raises:
+        ValueError: if rank, channels, size or dtype are wrong, a value is NaN (checked eagerly
+            only), or `alpha` is negative.
+
+    References:
+        Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
+
+    Chapter: notebooks/04-reliability-maps.ipynb
+    """
+    check_not_negative(alpha, name="alpha", zero_allowed=True)
+    batch = as_float(as_batch(normalized, name="normalized"), name="normalized")
+    # 2 / (1 + exp(-a)) - 1 = tanh(a / 2), which loses no digits near zero.
+    return like(tf.tanh(alpha / 2 * tf.abs(batch)), normalized)
+
+
+def average_reliability_map(normalized: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Tensor:
+    """Returns r-hat = r / mean(r), the mean taken over each image by itself.
+
+    Its mean is one, so weighting by it moves attention within an image without making one image
+    count more than another. A flat image, where r is zero everywhere, gets one everywhere.
+
+    Args:
+        normalized: the normalised distorted image, (H, W, 1) or (N, H, W, 1), floating-point in
+            -1..1.
+        alpha: how fast r saturates, zero or more; for images in 0..1.
+
+    Returns:
+        float32 tensor of the same shape, zero or more, with mean one per image.
+
+    Raises:
+        ValueError: as `reliability_map` does.
+
+    References:
+        Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
+
+    Chapter: notebooks/04-reliability-maps.ipynb
+    """
+    reliability = reliability_map(normalized, alpha=alpha) + FLAT_RELIABILITY
+    return reliability / tf.reduce_mean(reliability, axis=(-3, -2, -1), keepdims=True)
+
+
+def downscale(image_map: Any) -> tf.Tensor:
+    """Averages a map over blocks of 4 x 4 pixels, to the size of the network's output.
+
+    Where a side is no multiple of four, the last block averages the pixels that there are.
+
+    Args:
+        image_map: (H, W, 1) or (N, H, W, 1), floating-point.
+
+    Returns:
+        float32 tensor, (ceil(H / 4), ceil(W / 4), 1), with the batch axis in front if there was
+        one.
+
+    Raises:
+        ValueError: if rank, channels, size or dtype are wrong, or a value is NaN (checked eagerly
+            only).
+
+    Chapter: notebooks/03-error-maps.ipynb
+    """
+    batch = as_float(as_batch(image_map, name="image_map"), name="image_map")
+    # Padding "SAME" would put some of the zeros before the first pixel, which shifts every block.
+    missing = -tf.shape(batch)[1:3] % OUTPUT_STRIDE
+    padding = [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]]
+    blocks, shares = (
+        tf.nn.avg_pool2d(tf.pad(values, padding), OUTPUT_STRIDE, OUTPUT_STRIDE, padding="VALID")
+        for values in (batch, tf.ones_like(batch))
+    )
+    return like(blocks / shares, image_map)
+
+
+def hand_crafted_features(image: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Tensor:
+    """Returns the two numbers that normalisation takes away from the network: mu_r and sigma_low.
+
+    mu_r is the mean of the reliability map before it is divided by that very mean: how much
+    texture the picture has. sigma_low is the standard deviation of the low-frequency band: its
+    contrast.
+
+    Args:
+        image: the distorted picture, (H, W, C) or (N, H, W, C) with C = 1 or 3; uint8 in 0..255,
+            or floating-point in 0..1.
+        alpha: the slope of the reliability map, zero or more.
+
+    Returns:
+        float32 tensor [mu_r, sigma_low], (2,) or (N, 2); mu_r in 0..1, sigma_low in 0..0.5.
+
+    Raises:
+        ValueError: as `to_gray` and `reliability_map` do.
+
+    References:
+        Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
+
+    Chapter: notebooks/07-regressing-the-score.ipynb
+    """
+    low = low_frequency(to_gray(image))
+    reliability = reliability_map(normalize(image), alpha=alpha)
+    pixels = (-3, -2, -1)
+    return tf.stack(
+        [tf.reduce_mean(reliability, axis=pixels), tf.math.reduce_std(low, axis=pixels)], axis=-1
+    )

@@ -1,0 +1,218 @@
+"""From a database to batches that the two training steps take.
+
+What does not change from epoch to epoch (decoding, normalisation, maps) is computed once and
+cached in memory; cropping and flipping come after it.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+from diqa_utils.maps import (
+    DEFAULT_ALPHA,
+    DEFAULT_EXPONENT,
+    OUTPUT_STRIDE,
+    average_reliability_map,
+    downscale,
+    error_map,
+    hand_crafted_features,
+)
+from diqa_utils.preprocessing import MINIMUM_SIZE, normalize
+
+__all__ = ["error_map_batches", "score_batches", "to_error_map_example", "to_score_example"]
+
+#: Images to shuffle at a time where nobody knows how many there are.
+FALLBACK_BUFFER = 1024
+
+Features = dict[str, tf.Tensor]
+
+
+def to_error_map_example(
+    features: Features, *, exponent: float = DEFAULT_EXPONENT, alpha: float = DEFAULT_ALPHA
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Turns one image of a database into what step 1 trains on.
+
+    Args:
+        features: `reference_image` and `distorted_image`, (H, W, 3), uint8.
+        exponent: p of the error map.
+        alpha: slope of the reliability map.
+
+    Returns:
+        The normalised distorted image (H, W, 1), its error map and its average reliability map,
+        both (ceil(H / 4), ceil(W / 4), 1); float32.
+
+    Raises:
+        ValueError: as `normalize`, `error_map` and `average_reliability_map` do.
+
+    Chapter: notebooks/06-the-error-map-model.ipynb
+    """
+    reference = normalize(features["reference_image"])
+    distorted = normalize(features["distorted_image"])
+    target = downscale(error_map(reference, distorted, exponent=exponent))
+    reliability = downscale(average_reliability_map(distorted, alpha=alpha))
+    return distorted, target, reliability
+
+
+def to_score_example(
+    features: Features, *, alpha: float = DEFAULT_ALPHA
+) -> tuple[Features, tf.Tensor]:
+    """Turns one image of a database into what step 2 trains on.
+
+    Args:
+        features: `distorted_image` (H, W, 3), uint8, and `quality`, in 0..1.
+        alpha: slope of the reliability map.
+
+    Returns:
+        The inputs of the score model, `normalized` (H, W, 1) and `hand_crafted` (2,), and the
+        quality; float32.
+
+    Raises:
+        ValueError: as `normalize` and `hand_crafted_features` do.
+
+    Chapter: notebooks/07-regressing-the-score.ipynb
+    """
+    image = features["distorted_image"]
+    inputs = {
+        "normalized": normalize(image),
+        "hand_crafted": hand_crafted_features(image, alpha=alpha),
+    }
+    return inputs, tf.cast(features["quality"], tf.float32)
+
+
+def error_map_batches(
+    dataset: tf.data.Dataset,
+    *,
+    batch_size: int,
+    patch_size: int | None = None,
+    patches_per_image: int = 1,
+    seed: int | None = None,
+    exponent: float = DEFAULT_EXPONENT,
+    alpha: float = DEFAULT_ALPHA,
+) -> tf.data.Dataset:
+    """Makes the batches of step 1.
+
+    Args:
+        dataset: images of a database, as `datasets.load` gives them.
+        batch_size: images or patches per batch; 1 where whole images differ in size.
+        patch_size: side of square patches in pixels, a multiple of four from 48, cut at random;
+            None for whole images. Maps are made from whole images before they are cut, so r-hat
+            keeps its mean of one over the image.
+        patches_per_image: how many patches of each image an epoch has.
+        seed: shuffles, crops and flips anew in every epoch; one seed gives one sequence. None
+            keeps the order, for validation; patches need a seed.
+        exponent: p of the error map.
+        alpha: slope of the reliability map.
+
+    Returns:
+        A dataset of (normalised images, error maps, reliability maps); float32.
+
+    Raises:
+        ValueError: if the dataset is empty, the patch size is no multiple of four from 48 to the
+            size of the images, there are no patches per image, or patches have no seed.
+        tf.errors.InvalidArgumentError: while iterating, if images differ in size and one is
+            smaller than a patch.
+
+    Chapter: notebooks/06-the-error-map-model.ipynb
+    """
+    _check_not_empty(dataset)
+    examples = dataset.map(
+        lambda features: to_error_map_example(features, exponent=exponent, alpha=alpha),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    ).cache()
+    if patch_size is None:
+        return _shuffled(examples, seed).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+    if seed is None:
+        raise ValueError("Random patches need a seed.")
+    if patches_per_image < 1:
+        raise ValueError(f"patches_per_image must be at least 1, not {patches_per_image}.")
+    _check_patch_size(patch_size, examples.element_spec[0].shape)
+    passes = _shuffled(examples, seed).repeat(patches_per_image)
+    # A fresh pair of numbers for every patch of every epoch, from one seed.
+    seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
+    patches = tf.data.Dataset.zip(passes, seeds).map(
+        lambda example, numbers: _random_patch(example, patch_size, numbers),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    return patches.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def score_batches(
+    dataset: tf.data.Dataset,
+    *,
+    batch_size: int,
+    seed: int | None = None,
+    alpha: float = DEFAULT_ALPHA,
+) -> tf.data.Dataset:
+    """Makes the batches of step 2: whole images.
+
+    Args:
+        dataset: images of a database, as `datasets.load` gives them.
+        batch_size: images per batch; 1 where they differ in size.
+        seed: shuffles anew in every epoch; one seed gives one sequence. None keeps the order.
+        alpha: slope of the reliability map.
+
+    Returns:
+        A dataset of (inputs of the score model, quality); float32.
+
+    Raises:
+        ValueError: if the dataset is empty.
+
+    Chapter: notebooks/07-regressing-the-score.ipynb
+    """
+    _check_not_empty(dataset)
+    examples = dataset.map(
+        lambda features: to_score_example(features, alpha=alpha),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    ).cache()
+    return _shuffled(examples, seed).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def _shuffled(examples: tf.data.Dataset, seed: int | None) -> tf.data.Dataset:
+    """Shuffles cached examples. The buffer holds references into the cache, not copies."""
+    if seed is None:
+        return examples
+    images = max(int(examples.cardinality()), FALLBACK_BUFFER)
+    return examples.shuffle(images, seed=seed, reshuffle_each_iteration=True)
+
+
+def _random_patch(
+    example: tuple[tf.Tensor, tf.Tensor, tf.Tensor], patch_size: int, seed: tf.Tensor
+) -> tuple[Any, ...]:
+    """Cuts the same square from image and maps, and mirrors every other one."""
+    normalized, target, reliability = example
+    cells = patch_size // OUTPUT_STRIDE
+    # Whole cells only: the last cell of a side that is no multiple of four has fewer pixels.
+    free = tf.shape(normalized)[:2] // OUTPUT_STRIDE - cells + 1
+    tf.debugging.assert_positive(free, f"An image is smaller than patch_size = {patch_size}.")
+    uniform = tf.random.stateless_uniform((3,), seed=seed)
+    row, column = tf.unstack(tf.cast(uniform[:2] * tf.cast(free, tf.float32), tf.int32))
+    mirrored = uniform[2] < 0.5
+
+    def cut(values: tf.Tensor, side: int, top: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
+        patch = tf.image.crop_to_bounding_box(values, top, left, side, side)
+        return tf.where(mirrored, patch[:, ::-1], patch)
+
+    return (
+        cut(normalized, patch_size, row * OUTPUT_STRIDE, column * OUTPUT_STRIDE),
+        cut(target, cells, row, column),
+        cut(reliability, cells, row, column),
+    )
+
+
+def _check_patch_size(patch_size: int, image_shape: tf.TensorShape) -> None:
+    if patch_size % OUTPUT_STRIDE or patch_size < MINIMUM_SIZE:
+        raise ValueError(
+            f"patch_size must be a multiple of {OUTPUT_STRIDE}, {MINIMUM_SIZE} or more, "
+            f"not {patch_size}."
+        )
+    height, width = image_shape[:2]
+    if any(side is not None and side < patch_size for side in (height, width)):
+        raise ValueError(
+            f"patch_size is {patch_size}, but the images are only {height} x {width} pixels."
+        )
+
+
+def _check_not_empty(dataset: tf.data.Dataset) -> None:
+    if next(iter(dataset.take(1)), None) is None:
+        raise ValueError("The dataset is empty: there is nothing to make batches of.")

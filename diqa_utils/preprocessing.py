@@ -1,0 +1,144 @@
+"""From a picture to what the network sees: grey, low-frequency band, normalised image.
+
+DIQA does not look at the picture itself but at its high-frequency residual
+I-hat = I_gray - I_low. The low band is made by the Laplacian pyramid's pair of operators, which
+the first author of DIQA uses in his public code for sister papers: two rounds of a 5 x 5 binomial
+blur with stride 2 (reduce), then two rounds of the matching interpolation (expand).
+
+Sources:
+    Kim, Nguyen, Lee: Deep CNN-Based Blind Image Quality Predictor. IEEE TNNLS 30(1), 2019.
+        https://doi.org/10.1109/TNNLS.2018.2829819
+    Burt, Adelson: The Laplacian Pyramid as a Compact Image Code. IEEE Trans. Communications
+        31(4), 1983. https://doi.org/10.1109/TCOM.1983.1095851
+"""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from diqa_utils._validation import (
+    MINIMUM_SIZE,
+    as_batch,
+    as_float,
+    check_finite,
+    check_unit_range,
+    like,
+)
+
+__all__ = ["MINIMUM_SIZE", "low_frequency", "normalize", "to_gray"]
+
+#: ITU-R BT.601 weights of red, green and blue.
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)
+
+#: Burt and Adelson's generating kernel, [1 4 6 4 1] / 16, in two dimensions: (5, 5, 1, 1).
+BINOMIAL = (np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256).astype(np.float32)[..., None, None]
+
+#: Mirrored pixels added before and after each side, so that the borders of the low band come from
+#: pixels and not from zeros. Before: 10 keeps the pyramid's grid on the image's pixels 0, 4, 8 ...
+#: After: 12 is what the last of them needs.
+MARGIN_BEFORE, MARGIN_AFTER = 10, 12
+
+
+def to_gray(image: Any) -> tf.Tensor:
+    """Converts a picture to grey levels in 0..1.
+
+    The weights are those of ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B. A one-channel picture
+    keeps its values.
+
+    Args:
+        image: (H, W, C) or (N, H, W, C) with C = 1 or 3; uint8 in 0..255, or floating-point in
+            0..1. Tensor or array; at least 48 x 48 pixels.
+
+    Returns:
+        float32 tensor in 0..1, (H, W, 1) or (N, H, W, 1).
+
+    Raises:
+        ValueError: if rank, channels, dtype, size or value range are not as above, or a value is
+            NaN. Values are checked eagerly only.
+
+    Chapter: notebooks/02-normalisation.ipynb
+    """
+    batch = as_batch(image, name="image", channels=(1, 3))
+    if batch.dtype == tf.uint8:
+        batch = tf.cast(batch, tf.float32) / 255.0
+    elif batch.dtype.is_floating:
+        check_finite(batch, name="image")
+        check_unit_range(batch, name="image")
+        batch = tf.cast(batch, tf.float32)
+    else:
+        raise ValueError(
+            f"image must be uint8 in 0..255 or floating-point in 0..1, not {batch.dtype.name}."
+        )
+    if batch.shape[-1] == 3:
+        batch = tf.reduce_sum(batch * LUMA_WEIGHTS, axis=-1, keepdims=True)
+    return like(batch, image)
+
+
+def low_frequency(gray: Any) -> tf.Tensor:
+    """Returns the low-frequency band I_low: blurred, reduced to a quarter, expanded again.
+
+    Two rounds of the binomial 5 x 5 kernel with stride 2 act like a Gaussian of sigma
+    sqrt(5) = 2.24 pixels. Every sample stays where it was: a linear ramp comes out unchanged and
+    the centroid of an impulse does not move. Borders are mirrored.
+
+    Args:
+        gray: (H, W, 1) or (N, H, W, 1), floating-point in 0..1; at least 48 x 48 pixels.
+
+    Returns:
+        float32 tensor in 0..1 of the same shape.
+
+    Raises:
+        ValueError: if rank, channels, dtype, size or value range are not as above, or a value is
+            NaN. Values are checked eagerly only.
+
+    References:
+        Burt and Adelson (1983), https://doi.org/10.1109/TCOM.1983.1095851
+
+    Chapter: notebooks/02-normalisation.ipynb
+    """
+    batch = as_float(as_batch(gray, name="gray"), name="gray")
+    check_unit_range(batch, name="gray")
+    height, width = tf.shape(batch)[1], tf.shape(batch)[2]
+
+    margin = [MARGIN_BEFORE, MARGIN_AFTER]
+    quarter = tf.pad(batch, [[0, 0], margin, margin, [0, 0]], mode="REFLECT")
+    for _ in range(2):
+        quarter = tf.nn.conv2d(quarter, BINOMIAL, strides=2, padding="VALID")  # (N, ~H/4, ~W/4, 1)
+
+    low = quarter
+    for _ in range(2):
+        low = _expand(low)
+    low = low[:, MARGIN_BEFORE : MARGIN_BEFORE + height, MARGIN_BEFORE : MARGIN_BEFORE + width]
+    low.set_shape(batch.shape)
+    return like(low, gray)
+
+
+def _expand(batch: tf.Tensor) -> tf.Tensor:
+    """Doubles the resolution: zeros between the samples, then four times the binomial kernel."""
+    samples, height, width, _ = tf.unstack(tf.shape(batch))
+    output_shape = [samples, 2 * height + 3, 2 * width + 3, 1]
+    return tf.nn.conv2d_transpose(batch, 4 * BINOMIAL, output_shape, strides=2, padding="VALID")
+
+
+def normalize(image: Any) -> tf.Tensor:
+    """Returns the normalised image: I-hat = I_gray - I_low.
+
+    Args:
+        image: (H, W, C) or (N, H, W, C) with C = 1 or 3; uint8 in 0..255, or floating-point in
+            0..1. At least 48 x 48 pixels.
+
+    Returns:
+        float32 tensor in -1..1, (H, W, 1) or (N, H, W, 1); zero where the image is flat (to
+        within float32 rounding).
+
+    Raises:
+        ValueError: as `to_gray` does.
+
+    References:
+        Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
+
+    Chapter: notebooks/02-normalisation.ipynb
+    """
+    gray = to_gray(image)
+    return gray - low_frequency(gray)

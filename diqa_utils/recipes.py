@@ -1,0 +1,210 @@
+"""The short training run that the chapters share, and the cache that keeps its result.
+
+A recipe holds every setting of a run. A trained model is kept under the recipe, the code that
+made it and the versions of TensorFlow and Keras; whoever asks for it again gets it from there.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from filelock import FileLock
+
+from diqa_utils import datasets
+from diqa_utils._cache import cache_folder, source_fingerprint
+from diqa_utils.maps import DEFAULT_ALPHA, DEFAULT_EXPONENT
+from diqa_utils.models import build_error_map_model, build_score_model
+from diqa_utils.pipelines import error_map_batches, score_batches
+from diqa_utils.training import (
+    History,
+    load_weights,
+    train_error_map_model,
+    train_score_model,
+)
+
+__all__ = ["Recipe", "trained_error_map_model", "trained_score_model"]
+
+#: The code whose change makes a trained model stale.
+SOURCES = (
+    "_validation.py",
+    "datasets/sample_iqa/sample_iqa_dataset_builder.py",
+    "datasets/splits.py",
+    "distortions.py",
+    "losses.py",
+    "maps.py",
+    "models.py",
+    "pipelines.py",
+    "preprocessing.py",
+    "recipes.py",
+    "training.py",
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every setting of the chapters' short training run on the sample database.
+
+    It is short on purpose, less than a minute a step on two cores: enough to see that the method
+    learns, not enough to be good.
+
+    Attributes:
+        seed: of weights, shuffling and patches.
+        exponent: p of the error map.
+        alpha: slope of the reliability map.
+        patch_size: side of the patches of step 1, in pixels.
+        patches_per_image: patches of every image in an epoch of step 1.
+        error_map_batch_size: patches in a batch of step 1.
+        error_map_epochs: epochs of step 1.
+        error_map_learning_rate: of step 1 at its start; it falls to zero along a cosine.
+        score_batch_size: images in a batch of step 2.
+        score_epochs: epochs of step 2.
+        score_learning_rate: of step 2 at its start; it falls like that of step 1.
+
+    Chapter: notebooks/06-the-error-map-model.ipynb
+    """
+
+    seed: int = 0
+    exponent: float = DEFAULT_EXPONENT
+    alpha: float = DEFAULT_ALPHA
+    patch_size: int = 64
+    patches_per_image: int = 3
+    error_map_batch_size: int = 16
+    error_map_epochs: int = 8
+    error_map_learning_rate: float = 1e-3
+    score_batch_size: int = 8
+    score_epochs: int = 2
+    score_learning_rate: float = 2e-4
+
+
+def trained_error_map_model(recipe: Recipe | None = None) -> tuple[keras.Model, History]:
+    """Returns the error-map model of step 1, trained on the sample database.
+
+    It comes from the cache, or is trained and put there. Training sets the global random seed.
+
+    Args:
+        recipe: the settings; the chapters' own if None.
+
+    Returns:
+        The model with its best weights, and the history of its training.
+
+    Chapter: notebooks/06-the-error-map-model.ipynb
+    """
+    recipe = recipe or Recipe()
+
+    def train(model: keras.Model) -> History:
+        training = error_map_batches(
+            datasets.load("sample_iqa", split="train"),
+            batch_size=recipe.error_map_batch_size,
+            patch_size=recipe.patch_size,
+            patches_per_image=recipe.patches_per_image,
+            seed=recipe.seed,
+            exponent=recipe.exponent,
+            alpha=recipe.alpha,
+        )
+        held_out: tf.data.Dataset = datasets.load("sample_iqa", split="validation")
+        validation = error_map_batches(
+            # Every other picture chooses the best epoch as well as all, in half the time.
+            held_out.shard(2, index=0),
+            batch_size=10,
+            exponent=recipe.exponent,
+            alpha=recipe.alpha,
+        )
+        rate, epochs = recipe.error_map_learning_rate, recipe.error_map_epochs
+        return train_error_map_model(
+            model,
+            training,
+            validation,
+            epochs=epochs,
+            optimizer=_falling_nadam(rate, epochs, training),
+            progress=False,
+        )
+
+    return _from_cache_or_train("error-map", recipe, build_error_map_model, train)
+
+
+def trained_score_model(recipe: Recipe | None = None) -> tuple[keras.Model, History]:
+    """Returns the score model of step 2, trained on the sample database's stand-in scores.
+
+    It comes from the cache, or is trained and put there, after step 1 if need be. Training sets
+    the global random seed.
+
+    Args:
+        recipe: the settings; the chapters' own if None.
+
+    Returns:
+        The model with its best weights, and the history of its training.
+
+    Chapter: notebooks/07-regressing-the-score.ipynb
+    """
+    recipe = recipe or Recipe()
+
+    def train(model: keras.Model) -> History:
+        error_map_model, _ = trained_error_map_model(recipe)
+        extractor = error_map_model.get_layer("feature_extractor")
+        model.get_layer("feature_extractor").set_weights(extractor.get_weights())
+        training, validation = (
+            score_batches(
+                datasets.load("sample_iqa", split=split),
+                batch_size=recipe.score_batch_size,
+                seed=seed,
+                alpha=recipe.alpha,
+            )
+            for split, seed in (("train", recipe.seed), ("validation", None))
+        )
+        return train_score_model(
+            model,
+            training,
+            validation,
+            epochs=recipe.score_epochs,
+            optimizer=_falling_nadam(recipe.score_learning_rate, recipe.score_epochs, training),
+            progress=False,
+        )
+
+    return _from_cache_or_train("score", recipe, build_score_model, train)
+
+
+def _falling_nadam(rate: float, epochs: int, batches: tf.data.Dataset) -> keras.Optimizer:
+    """Returns Nadam with a rate that falls to zero along a cosine over the whole run."""
+    steps = epochs * sum(1 for _ in batches)
+    return keras.optimizers.Nadam(keras.optimizers.schedules.CosineDecay(rate, steps))
+
+
+def _from_cache_or_train(
+    name: str,
+    recipe: Recipe,
+    build: Callable[[], keras.Model],
+    train: Callable[[keras.Model], History],
+) -> tuple[keras.Model, History]:
+    folder = _folder(recipe) / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            keras.utils.set_random_seed(recipe.seed)
+            model = build()
+            history = train(model)
+            _keep(folder, model, history)
+    model = build()
+    load_weights(model, folder / "best.weights.h5")
+    return model, json.loads((folder / "history.json").read_text())
+
+
+def _keep(folder: Path, model: keras.Model, history: History) -> None:
+    """Writes a trained model beside its place and moves it there: all of it or nothing."""
+    half_made = folder.with_suffix(".incomplete")
+    shutil.rmtree(half_made, ignore_errors=True)
+    half_made.mkdir()
+    model.save_weights(half_made / "best.weights.h5")
+    (half_made / "history.json").write_text(json.dumps(history, indent=1))
+    half_made.rename(folder)
+
+
+def _folder(recipe: Recipe) -> Path:
+    key = json.dumps(
+        [asdict(recipe), source_fingerprint(*SOURCES), tf.__version__, keras.__version__]
+    )
+    return cache_folder() / "models" / hashlib.sha256(key.encode()).hexdigest()[:16]

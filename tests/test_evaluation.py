@@ -1,0 +1,255 @@
+"""Rows, groups, intervals; PSNR and SSIM of a database."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from skimage.metrics import structural_similarity
+
+from diqa_utils import evaluation
+from diqa_utils.evaluation import Estimate, evaluate, full_reference_scores, to_markdown
+from diqa_utils.metrics import krcc, plcc, rmse, srcc
+
+NAMES = ("srcc", "plcc", "krcc", "rmse")
+
+
+def opinions(rng, number, *, noise=0.2):
+    targets = rng.uniform(0, 1, number)
+    return targets + rng.normal(0, noise, number), targets
+
+
+@pytest.fixture
+def pairs(rng):
+    return opinions(rng, 60)
+
+
+def widths(row):
+    return {name: getattr(row, name).high - getattr(row, name).low for name in NAMES}
+
+
+# Rows
+
+
+def test_values_are_those_of_the_metrics(pairs):
+    [row] = evaluate(*pairs, resamples=2)
+    assert (row.group, row.images) == ("overall", 60)
+    assert row.srcc.value == srcc(*pairs)
+    assert row.krcc.value == krcc(*pairs)
+    assert row.plcc.value == pytest.approx(plcc(*pairs), abs=1e-6)
+    assert row.rmse.value == pytest.approx(rmse(*pairs, fit="logistic"), rel=1e-6)
+
+
+def test_groups_come_after_the_overall_row_in_alphabetical_order(pairs):
+    predictions, targets = pairs
+    groups = np.resize(["jpeg", "blur", "noise", "blur"], 60)
+    rows = evaluate(predictions, targets, groups=groups, resamples=2)
+    assert [(row.group, row.images) for row in rows] == [
+        ("overall", 60),
+        ("blur", 30),
+        ("jpeg", 15),
+        ("noise", 15),
+    ]
+    blur = groups == "blur"
+    assert rows[1].srcc.value == srcc(predictions[blur], targets[blur])
+    assert rows[1].rmse.value == pytest.approx(
+        rmse(predictions[blur], targets[blur], fit="logistic"), rel=1e-6
+    )
+
+
+def test_a_column_of_predictions_gives_the_same_rows(pairs):
+    predictions, targets = pairs
+    column = evaluate(predictions[:, None], targets.tolist(), resamples=3)
+    assert column == evaluate(predictions, targets, resamples=3)
+
+
+def test_a_row_goes_into_json(pairs):
+    [row] = evaluate(*pairs, resamples=2)
+    read = json.loads(json.dumps(row.to_dict()))
+    assert read["srcc"] == {
+        "value": row.srcc.value,
+        "low": row.srcc.low,
+        "high": row.srcc.high,
+    }
+    assert (read["group"], read["images"]) == ("overall", 60)
+
+
+# Intervals
+
+
+def test_intervals_hold_their_values(pairs):
+    [row] = evaluate(*pairs, resamples=100)
+    for name in NAMES[:3]:
+        estimate = getattr(row, name)
+        assert estimate.low < estimate.value < estimate.high
+    # A fit is tighter on a resample, which has fewer different images.
+    assert row.rmse.low < row.rmse.value
+    assert row.rmse.high > row.rmse.value * 0.95
+
+
+def test_interval_of_a_known_sample_is_numpys_quantiles(pairs, monkeypatch):
+    samples = [np.arange(start, start + 30) for start in range(0, 30, 3)]
+    monkeypatch.setattr(evaluation, "_bootstrap", lambda *_: samples)
+    [row] = evaluate(*pairs, confidence=0.8)
+    values = [srcc(pairs[0][rows], pairs[1][rows]) for rows in samples]
+    assert (row.srcc.low, row.srcc.high) == pytest.approx(tuple(np.quantile(values, [0.1, 0.9])))
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say():
+    truth = krcc(*opinions(np.random.default_rng(99), 20_000))
+    covered = 0
+    for seed in range(25):
+        pairs = opinions(np.random.default_rng(seed), 40)
+        [row] = evaluate(*pairs, resamples=60, confidence=0.8)
+        covered += row.krcc.low < truth < row.krcc.high
+    assert 15 <= covered <= 24  # where 20 are expected
+
+
+def test_more_confidence_gives_wider_intervals(pairs):
+    [narrow] = evaluate(*pairs, resamples=50, confidence=0.5)
+    [wide] = evaluate(*pairs, resamples=50, confidence=0.95)
+    assert all(widths(wide)[name] > widths(narrow)[name] for name in NAMES)
+    assert narrow.srcc.value == wide.srcc.value
+
+
+def test_one_seed_gives_one_result(pairs):
+    first, again, other = (evaluate(*pairs, resamples=20, seed=seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first[0].srcc != other[0].srcc
+    assert first[0].srcc.value == other[0].srcc.value
+
+
+# Clusters
+
+
+def test_clusters_are_drawn_whole():
+    clusters = np.array(["a", "b", "b", "c", "c", "c"])
+    samples = evaluation._bootstrap(clusters, 50, np.random.default_rng(0))
+    for rows in samples:
+        times = np.bincount(rows, minlength=6)
+        assert times[1] == times[2]
+        assert times[3] == times[4] == times[5]
+        assert times[0] + times[1] + times[3] == 3
+    assert len({tuple(rows) for rows in samples}) > 5
+
+
+def test_clusters_make_intervals_wider_where_errors_go_together(rng):
+    clusters = np.repeat([f"scene {number}" for number in range(10)], 12)
+    targets = rng.uniform(0, 1, 120)
+    predictions = targets + np.repeat(rng.normal(0, 0.4, 10), 12)
+    [apart] = evaluate(predictions, targets, resamples=60)
+    [together] = evaluate(predictions, targets, clusters=clusters, resamples=60)
+    for name in ("srcc", "krcc", "rmse"):
+        assert widths(together)[name] > 1.3 * widths(apart)[name]
+    assert together.srcc.value == apart.srcc.value
+
+
+def test_resamples_with_too_few_images_are_left_out(rng):
+    # One cluster of 7 images and six of one: drawing the small ones alone gives fewer than six.
+    clusters = ["large"] * 7 + [f"small {number}" for number in range(4)]
+    sizes = {len(rows) for rows in evaluation._bootstrap(np.array(clusters), 100, rng)}
+    assert min(sizes) < 6 <= max(sizes)
+    [row] = evaluate(*opinions(rng, 11), clusters=clusters, resamples=100)
+    assert all(np.isfinite(width) for width in widths(row).values())
+
+
+# What is not defined
+
+
+def test_constant_predictions_give_nan_without_a_warning(rng):
+    [row] = evaluate(np.full(20, 0.5), rng.uniform(0, 1, 20), resamples=5)
+    assert all(np.isnan(getattr(row, name).value) for name in NAMES)
+    assert all(np.isnan(width) for width in widths(row).values())
+
+
+def test_constant_targets_have_no_correlation(rng):
+    [row] = evaluate(rng.uniform(0, 1, 20), np.full(20, 0.5), resamples=5)
+    assert all(np.isnan(getattr(row, name).value) for name in NAMES[:3])
+    assert row.rmse.value == pytest.approx(0, abs=1e-6)
+
+
+def test_resamples_in_which_a_metric_is_not_defined_are_left_out(rng):
+    # One image differs from the others: a third of the resamples miss it.
+    targets = np.array([0.0] * 9 + [1.0])
+    [row] = evaluate(rng.uniform(0, 1, 10), targets, resamples=60)
+    assert np.isfinite([row.srcc.low, row.srcc.high]).all()
+
+
+# Bad input
+
+
+@pytest.mark.parametrize("name", ["groups", "clusters"])
+def test_labels_must_be_one_per_image(name, pairs):
+    with pytest.raises(ValueError, match=f"60 predictions but 59 {name}"):
+        evaluate(*pairs, **{name: ["jpeg"] * 59})
+
+
+@pytest.mark.parametrize("confidence", [0, 1, 95, -0.1])
+def test_confidence_is_a_share(confidence, pairs):
+    with pytest.raises(ValueError, match=f"between 0 and 1, not {confidence}"):
+        evaluate(*pairs, confidence=confidence)
+
+
+def test_a_group_of_fewer_than_six_images_is_named(pairs):
+    with pytest.raises(ValueError, match="Group 'jpeg' has 5 images; it needs 6 or more"):
+        evaluate(*pairs, groups=["blur"] * 55 + ["jpeg"] * 5, resamples=2)
+
+
+def test_mismatched_lengths_are_named(pairs):
+    with pytest.raises(ValueError, match="60 predictions but 58 targets"):
+        evaluate(pairs[0], pairs[1][:58])
+
+
+def test_the_position_of_a_nan_is_named(pairs):
+    pairs[0][31] = np.nan
+    with pytest.raises(ValueError, match=r"predictions\[31\] is nan"):
+        evaluate(*pairs, groups=["a", "b"] * 30)
+
+
+# Tables
+
+
+def test_markdown_table():
+    estimate = Estimate(0.98765, 0.5, 1.0)
+    row = evaluation.Agreement("white_noise", 12, estimate, estimate, estimate, estimate)
+    assert to_markdown([row]).splitlines() == [
+        "| | images | SRCC | PLCC | KRCC | RMSE |",
+        "|---|--:|---|---|---|---|",
+        "| white noise | 12 |" + " 0.988 [0.500, 1.000] |" * 4,
+    ]
+
+
+# PSNR and SSIM
+
+
+def database(reference, distorted):
+    return tf.data.Dataset.from_tensor_slices(
+        {"reference_image": np.stack(reference), "distorted_image": np.stack(distorted)}
+    )
+
+
+def test_psnr_of_a_known_error():
+    black, grey = np.zeros((48, 48, 3), np.uint8), np.full((48, 48, 3), 51, np.uint8)
+    scores = full_reference_scores(database([black, black], [grey, grey // 3]))
+    np.testing.assert_allclose(scores["psnr"], [20 * np.log10(5), 20 * np.log10(15)], rtol=1e-5)
+
+
+def test_ssim_is_scikit_images(photographs, rng):
+    reference = photographs["coffee"]
+    noisy = np.clip(reference + rng.normal(0, 20, reference.shape), 0, 255).astype(np.uint8)
+    scores = full_reference_scores(database([reference, reference], [noisy, reference]))
+    weights = np.array([0.299, 0.587, 0.114])
+    gray = [(image @ weights / 255).astype(np.float32) for image in (reference, noisy)]
+    expected = structural_similarity(
+        *gray, data_range=1.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    np.testing.assert_allclose(scores["ssim"], [expected, 1], atol=1e-5)
+    error = np.mean((gray[0] - gray[1]) ** 2)
+    assert scores["psnr"][0] == pytest.approx(-10 * np.log10(error), abs=1e-3)
+    assert scores["psnr"][1] == np.inf
+
+
+def test_an_empty_database_is_refused():
+    image = np.zeros((1, 48, 48, 3), np.uint8)
+    with pytest.raises(ValueError, match="empty"):
+        full_reference_scores(database(image, image).take(0))

@@ -1,0 +1,237 @@
+"""Scoring pictures: in which form they come makes no difference."""
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from diqa_utils import inference
+from diqa_utils.inference import Predictor, load_pretrained, score
+from diqa_utils.maps import hand_crafted_features
+from diqa_utils.models import build_error_map_model, build_score_model
+from diqa_utils.preprocessing import normalize
+
+
+def awake(model):
+    """`model` with a head that answers differently to different pictures."""
+    kernel, bias = model.layers[-1].weights
+    values = np.random.default_rng(1).normal(0, 0.05, kernel.shape)
+    kernel.assign(values.astype(np.float32))
+    bias.assign([0.5])
+    return model
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    keras.utils.set_random_seed(0)
+    return Predictor(awake(build_score_model()), awake(build_error_map_model()))
+
+
+@pytest.fixture
+def pictures(photographs):
+    return [photographs[name][:97, :61] for name in sorted(photographs)]
+
+
+# Scores
+
+
+def test_the_score_is_the_score_models_answer(predictor, pictures):
+    inputs = {
+        "normalized": normalize(pictures[0])[None],
+        "hand_crafted": hand_crafted_features(pictures[0])[None],
+    }
+    expected = float(predictor.score_model(inputs)[0, 0])
+    assert 0 < expected < 1
+    found = predictor.score(pictures[0])
+    assert type(found) is float
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_different_pictures_get_different_scores(predictor, pictures):
+    assert len(set(predictor.score(pictures))) == 3
+
+
+def test_alpha_reaches_the_score(predictor, pictures):
+    other = Predictor(predictor.score_model, predictor.error_map_model, alpha=1.0)
+    assert other.score(pictures[0]) != pytest.approx(predictor.score(pictures[0]), abs=1e-6)
+
+
+def test_path_text_and_array_give_the_same(predictor, pictures, tmp_path):
+    path = tmp_path / "picture.png"
+    Image.fromarray(pictures[0]).save(path)
+    expected = predictor.score(pictures[0])
+    assert predictor.score(path) == expected
+    assert predictor.score(str(path)) == expected
+
+
+def test_float_and_uint8_give_the_same(predictor, pictures):
+    expected = predictor.score(pictures[0])
+    for dtype in (np.float32, np.float64):
+        image = pictures[0].astype(dtype) / 255
+        assert predictor.score(image) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("container", [list, tuple])
+def test_a_list_gives_a_list(container, predictor, pictures, tmp_path):
+    path = tmp_path / "picture.png"
+    Image.fromarray(pictures[0]).save(path)
+    mixed = container([path, pictures[1], pictures[2][:50, :49]])
+    scores = predictor.score(mixed)
+    assert scores == [predictor.score(picture) for picture in mixed]
+    assert predictor.score(container()) == []
+
+
+def test_a_batch_gives_what_its_pictures_give(predictor, pictures):
+    scores = predictor.score(np.stack(pictures))
+    assert (scores.shape, scores.dtype) == ((3,), np.float32)
+    np.testing.assert_allclose(scores, predictor.score(pictures), atol=1e-5)
+
+
+def test_grey_is_like_three_equal_channels(predictor, pictures):
+    grey = pictures[0][..., :1]
+    expected = predictor.score(np.repeat(grey, 3, axis=-1))
+    assert predictor.score(grey) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("size", [(48, 48), (49, 51), (53, 96), (112, 63)])
+def test_any_size_from_48_pixels(size, predictor, rng):
+    image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+    assert 0 <= predictor.score(image) <= 1
+    assert predictor.predict_error_map(image).shape == tuple(-(-side // 4) for side in size)
+
+
+@pytest.mark.parametrize(("bias", "expected"), [(50.0, 1.0), (-50.0, 0.0)])
+def test_scores_stay_in_0_to_1(bias, expected, pictures):
+    model = build_score_model()
+    model.get_layer("score").bias.assign([bias])
+    assert Predictor(model, build_error_map_model()).score(pictures[0]) == expected
+
+
+def test_a_flat_picture_has_a_score(predictor):
+    assert 0 <= predictor.score(np.full((48, 48, 3), 128, np.uint8)) <= 1
+
+
+# Error maps
+
+
+def test_the_error_map_is_the_error_map_models_answer(predictor, pictures):
+    found = predictor.predict_error_map(pictures[0])
+    expected = predictor.error_map_model(normalize(pictures[0])[None])[0, ..., 0]
+    assert (found.shape, found.dtype) == ((25, 16), np.float32)
+    assert found.std() > 1e-4
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_error_map_of_a_file(predictor, pictures, tmp_path):
+    Image.fromarray(pictures[0]).save(tmp_path / "picture.png")
+    np.testing.assert_array_equal(
+        predictor.predict_error_map(tmp_path / "picture.png"),
+        predictor.predict_error_map(pictures[0]),
+    )
+
+
+def test_the_error_map_of_a_batch_is_refused(predictor, pictures):
+    with pytest.raises(ValueError, match=r"one image \(H, W, C\), not shape \(3, 97, 61, 3\)"):
+        predictor.predict_error_map(np.stack(pictures))
+
+
+# Bad input
+
+
+METHODS = ["score", "predict_error_map"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_missing_file_is_named(method, predictor, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.png"):
+        getattr(predictor, method)(tmp_path / "nowhere.png")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_file_that_is_no_picture_is_named(method, predictor, tmp_path):
+    (tmp_path / "text.png").write_text("This is no picture.")
+    with pytest.raises(ValueError, match=r"text\.png"):
+        getattr(predictor, method)(tmp_path / "text.png")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((47, 60, 3), np.uint8), "48 x 48"),
+        (np.zeros((60, 60, 4), np.uint8), "channel"),
+        (np.zeros((60, 60), np.uint8), "shape"),
+        (np.zeros((60, 60, 3), np.int32), "uint8"),
+        (np.full((60, 60, 3), 200.0), "0..1"),
+        (np.full((60, 60, 3), np.nan), "NaN"),
+    ],
+    ids=["small", "four channels", "no channels", "int32", "range", "NaN"],
+)
+def test_unfit_images_are_refused(method, image, message, predictor):
+    with pytest.raises(ValueError, match=message):
+        getattr(predictor, method)(image)
+
+
+# Files
+
+
+def test_a_saved_predictor_scores_the_same(predictor, pictures, tmp_path):
+    folder = tmp_path / "new" / "predictor"
+    predictor.save(folder)
+    loaded = Predictor.load(str(folder))
+    assert loaded.score(pictures) == predictor.score(pictures)
+    np.testing.assert_array_equal(
+        loaded.predict_error_map(pictures[0]), predictor.predict_error_map(pictures[0])
+    )
+    assert Predictor.load(folder, alpha=3.0).alpha == 3.0
+
+
+def test_an_empty_folder_is_no_predictor(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"score\.weights\.h5"):
+        Predictor.load(tmp_path)
+
+
+def test_weights_that_changed_places_are_refused(predictor, tmp_path):
+    predictor.save(tmp_path)
+    (tmp_path / "score.weights.h5").replace(tmp_path / "other")
+    (tmp_path / "error-map.weights.h5").replace(tmp_path / "score.weights.h5")
+    with pytest.raises(ValueError, match="does not hold weights of"):
+        Predictor.load(tmp_path)
+
+
+# Pretrained
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """Stands in for training, and counts it."""
+    calls = []
+
+    def stand_in(build):
+        def trained(recipe):
+            calls.append(build.__name__)
+            return awake(build()), {"loss": []}
+
+        return trained
+
+    monkeypatch.setattr(inference, "trained_score_model", stand_in(build_score_model))
+    monkeypatch.setattr(inference, "trained_error_map_model", stand_in(build_error_map_model))
+    inference._sample_iqa_predictor.cache_clear()
+    yield calls
+    inference._sample_iqa_predictor.cache_clear()
+
+
+def test_the_pretrained_predictor_is_loaded_once(trainings, pictures):
+    first = load_pretrained()
+    assert load_pretrained("sample_iqa") is first
+    assert load_pretrained(name="sample_iqa") is first
+    assert score(pictures[0]) == first.score(pictures[0])
+    assert sorted(trainings) == ["build_error_map_model", "build_score_model"]
+    assert first.alpha == inference.Recipe().alpha
+
+
+@pytest.mark.parametrize("ask", [load_pretrained, lambda name: score("a.png", name=name)])
+def test_an_unknown_predictor_is_named(ask, trainings):
+    with pytest.raises(ValueError, match="no predictor 'live'; known: sample_iqa"):
+        ask("live")
+    assert trainings == []

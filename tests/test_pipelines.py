@@ -1,0 +1,343 @@
+"""From images of a database to batches."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from diqa_utils import pipelines
+from diqa_utils.maps import (
+    DEFAULT_ALPHA,
+    DEFAULT_EXPONENT,
+    average_reliability_map,
+    downscale,
+    error_map,
+    hand_crafted_features,
+)
+from diqa_utils.pipelines import (
+    error_map_batches,
+    score_batches,
+    to_error_map_example,
+    to_score_example,
+)
+from diqa_utils.preprocessing import normalize
+
+NUMBER, SIZE = 5, (64, 84)
+
+
+def images(rng, number, size=SIZE):
+    """Features of made-up images, each with a contrast of its own."""
+    reference = rng.integers(0, 256, (number, *size, 3), dtype=np.uint8)
+    noise = rng.integers(-20, 21, reference.shape) * (rng.random(reference.shape) < 0.5)
+    return {
+        "reference_image": reference,
+        "distorted_image": np.clip(reference + noise, 0, 255).astype(np.uint8),
+        "quality": np.linspace(0, 1, number, dtype=np.float32),
+    }
+
+
+@pytest.fixture
+def features(rng):
+    return images(rng, NUMBER)
+
+
+@pytest.fixture
+def dataset(features):
+    return tf.data.Dataset.from_tensor_slices(features)
+
+
+@pytest.fixture
+def uneven():
+    """Images of different sizes, none of them known when the graph is traced."""
+    sizes = [(48, 60), (51, 49), (64, 84)]
+
+    def generate():
+        for number, size in enumerate(sizes):
+            example = images(np.random.default_rng(number), 1, size)
+            yield {name: values[0] for name, values in example.items()}
+
+    image = tf.TensorSpec((None, None, 3), tf.uint8)
+    signature = {
+        "reference_image": image,
+        "distorted_image": image,
+        "quality": tf.TensorSpec((), tf.float32),
+    }
+    return tf.data.Dataset.from_generator(generate, output_signature=signature)
+
+
+def one(features, index=0):
+    return {name: values[index] for name, values in features.items()}
+
+
+def collect(batches):
+    """One epoch: the batches' parts, each joined along the first axis."""
+    return [np.concatenate(part) for part in zip(*batches.as_numpy_iterator(), strict=True)]
+
+
+class Source:
+    """A dataset that counts how often its images are read."""
+
+    def __init__(self, features):
+        self.reads = 0
+
+        def generate():
+            for index in range(NUMBER):
+                self.reads += 1
+                yield one(features, index)
+
+        signature = {
+            name: tf.TensorSpec(values.shape[1:], values.dtype) for name, values in features.items()
+        }
+        self.dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+
+
+# One image
+
+
+@pytest.mark.parametrize("settings", [{}, {"exponent": 0.5, "alpha": 10.0}])
+def test_error_map_example_holds_the_maps_at_the_networks_scale(features, settings):
+    exponent = settings.get("exponent", DEFAULT_EXPONENT)
+    alpha = settings.get("alpha", DEFAULT_ALPHA)
+    normalized, target, reliability = to_error_map_example(one(features), **settings)
+    reference = normalize(features["reference_image"][0])
+    distorted = normalize(features["distorted_image"][0])
+    np.testing.assert_allclose(normalized, distorted)
+    expected = downscale(error_map(reference, distorted, exponent=exponent))
+    np.testing.assert_allclose(target, expected)
+    np.testing.assert_allclose(
+        reliability, downscale(average_reliability_map(distorted, alpha=alpha))
+    )
+    assert target.shape == reliability.shape == (16, 21, 1)
+
+
+@pytest.mark.parametrize("settings", [{}, {"alpha": 10.0}])
+def test_score_example_holds_what_the_score_model_takes(features, settings):
+    inputs, quality = to_score_example(one(features, 2), **settings)
+    distorted = features["distorted_image"][2]
+    assert set(inputs) == {"normalized", "hand_crafted"}
+    np.testing.assert_allclose(inputs["normalized"], normalize(distorted))
+    np.testing.assert_allclose(inputs["hand_crafted"], hand_crafted_features(distorted, **settings))
+    assert quality.dtype == tf.float32
+    assert float(quality) == 0.5
+
+
+def test_examples_refuse_a_pair_of_different_sizes(features):
+    example = one(features)
+    example["reference_image"] = example["reference_image"][:-4]
+    with pytest.raises(ValueError, match="reference and distorted must have the same shape"):
+        to_error_map_example(example)
+
+
+# Batches of whole images
+
+
+@pytest.mark.parametrize("settings", [{}, {"exponent": 0.5, "alpha": 10.0}])
+def test_whole_images_come_in_order_without_a_seed(dataset, features, settings):
+    batches = error_map_batches(dataset, batch_size=2, **settings)
+    assert [len(batch[0]) for batch in batches] == [2, 2, 1]
+    expected = zip(
+        *(to_error_map_example(one(features, i), **settings) for i in range(NUMBER)), strict=True
+    )
+    for _ in range(2):
+        for part, values in zip(collect(batches), expected, strict=False):
+            assert part.dtype == np.float32
+            np.testing.assert_allclose(part, np.stack(values), atol=1e-3)
+
+
+def test_score_batches_come_in_order_without_a_seed(dataset, features):
+    batches = list(score_batches(dataset, batch_size=2))
+    assert [len(quality) for _, quality in batches] == [2, 2, 1]
+    quality = np.concatenate([quality for _, quality in batches])
+    np.testing.assert_array_equal(quality, features["quality"])
+    hand_crafted = np.concatenate([inputs["hand_crafted"] for inputs, _ in batches])
+    np.testing.assert_allclose(
+        hand_crafted, hand_crafted_features(features["distorted_image"]), atol=1e-6
+    )
+    normalized = np.concatenate([inputs["normalized"] for inputs, _ in batches])
+    np.testing.assert_allclose(normalized, normalize(features["distorted_image"]), atol=1e-6)
+
+
+def test_alpha_reaches_the_score_batches(dataset, features):
+    (inputs, _) = next(iter(score_batches(dataset, batch_size=NUMBER, alpha=3.0)))
+    expected = hand_crafted_features(features["distorted_image"], alpha=3.0)
+    np.testing.assert_allclose(inputs["hand_crafted"], expected, atol=1e-6)
+
+
+def test_images_of_different_sizes_come_one_by_one(uneven):
+    shapes = [
+        [part.shape[1:3] for part in batch] for batch in error_map_batches(uneven, batch_size=1)
+    ]
+    assert shapes == [
+        [(48, 60), (12, 15), (12, 15)],
+        [(51, 49), (13, 13), (13, 13)],
+        [(64, 84), (16, 21), (16, 21)],
+    ]
+    sizes = [inputs["normalized"].shape[1:3] for inputs, _ in score_batches(uneven, batch_size=1)]
+    assert sizes == [(48, 60), (51, 49), (64, 84)]
+
+
+def orders(make, epochs=4):
+    """The order of the images in each epoch, by their quality."""
+    batches = make()
+    return [[float(quality) for _, quality in batches.unbatch()] for _ in range(epochs)]
+
+
+def test_shuffling_differs_by_epoch_and_repeats_by_seed(dataset, features):
+    first, again, other = (
+        orders(lambda seed=seed: score_batches(dataset, batch_size=2, seed=seed))
+        for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first != other
+    assert len({tuple(order) for order in first}) > 1
+    assert all(sorted(order) == sorted(features["quality"].tolist()) for order in first)
+
+
+@pytest.mark.parametrize("patches", [{}, {"patch_size": 48, "patches_per_image": 3}])
+def test_images_are_read_once_and_shuffled_after_the_cache(features, patches):
+    # A shuffle before the cache would hold decoded images, and freeze the order of epoch 1.
+    source = Source(features)
+    batches = error_map_batches(source.dataset, batch_size=2, seed=0, **patches)
+    epochs = [collect(batches)[0]]
+    reads = source.reads
+    epochs += [collect(batches)[0] for _ in range(3)]
+    assert reads <= NUMBER + 2  # a look at whether there are any
+    assert source.reads == reads
+    assert any(np.any(epoch != epochs[0]) for epoch in epochs[1:])
+
+
+def test_score_batches_read_their_images_once(features):
+    source = Source(features)
+    batches = score_batches(source.dataset, batch_size=2, seed=0)
+    for _ in range(3):
+        assert len([*batches]) == 3
+    assert source.reads <= NUMBER + 2
+
+
+# Patches
+
+
+def places(patch, whole):
+    """Where a patch was cut from the whole image, and whether it was mirrored."""
+    side = patch.shape[0]
+    windows = np.lib.stride_tricks.sliding_window_view(whole, (side, side))
+    return [
+        (row, column, mirrored)
+        for mirrored in (False, True)
+        for row, column in np.argwhere(
+            np.all(windows == (patch[:, ::-1] if mirrored else patch), axis=(2, 3))
+        ).tolist()
+    ]
+
+
+def test_image_and_maps_of_a_patch_are_cut_from_one_place(dataset, features):
+    patches = collect(
+        error_map_batches(dataset, batch_size=4, patch_size=48, patches_per_image=8, seed=0)
+    )
+    whole = collect(error_map_batches(dataset, batch_size=NUMBER))
+    assert [part.shape for part in patches] == [
+        (8 * NUMBER, 48, 48, 1),
+        (8 * NUMBER, 12, 12, 1),
+        (8 * NUMBER, 12, 12, 1),
+    ]
+    found = []
+    for normalized, target, reliability in zip(*patches, strict=True):
+        [(index, (row, column, mirrored))] = [
+            (index, place)
+            for index in range(NUMBER)
+            for place in places(normalized[..., 0], whole[0][index, ..., 0])
+        ]
+        assert row % 4 == column % 4 == 0
+        cells = np.s_[index, row // 4 : row // 4 + 12, column // 4 : column // 4 + 12]
+        direction = -1 if mirrored else 1
+        np.testing.assert_array_equal(target[:, ::direction], whole[1][cells])
+        np.testing.assert_array_equal(reliability[:, ::direction], whole[2][cells])
+        found.append((index, row, column, mirrored))
+
+    by_index, rows, columns, mirrors = (set(values) for values in zip(*found, strict=True))
+    assert by_index == set(range(NUMBER))
+    assert rows == {0, 4, 8, 12, 16}  # the last row and column too
+    assert columns <= set(range(0, 40, 4))
+    assert len(columns) >= 6
+    assert mirrors == {False, True}
+    counts = np.bincount([index for index, *_ in found])
+    assert counts.tolist() == [8] * NUMBER
+
+
+def test_half_of_the_patches_are_mirrored(features):
+    example = to_error_map_example(one(features))
+    patches = [pipelines._random_patch(example, 48, (seed, 0)) for seed in range(40)]
+    mirrored = [
+        mirror for patch in patches for *_, mirror in places(patch[0][..., 0], example[0][..., 0])
+    ]
+    assert 10 <= sum(mirrored) <= 30
+
+
+def test_patches_differ_by_epoch_and_repeat_by_seed(dataset):
+    def epochs(seed):
+        batches = error_map_batches(
+            # Of one image: the patches differ because they are cut elsewhere.
+            dataset.take(1),
+            batch_size=2,
+            patch_size=48,
+            patches_per_image=6,
+            seed=seed,
+        )
+        return [collect(batches)[0] for _ in range(2)]
+
+    first, again, other = epochs(1), epochs(1), epochs(2)
+    np.testing.assert_array_equal(first, again)
+    assert np.any(first[0] != first[1])
+    assert np.any(first[0] != other[0])
+
+
+def test_a_patch_may_be_as_large_as_the_image(rng):
+    dataset = tf.data.Dataset.from_tensor_slices(images(rng, 2, (48, 48)))
+    (normalized, *_) = collect(error_map_batches(dataset, batch_size=2, patch_size=48, seed=0))
+    assert normalized.shape == (2, 48, 48, 1)
+
+
+def test_patches_are_cut_from_images_of_any_size(uneven):
+    # 51 x 49 pixels make 13 x 13 cells, but only the first 12 of a side are whole.
+    batches = error_map_batches(uneven, batch_size=60, patch_size=48, patches_per_image=20, seed=0)
+    assert [part.shape for part in collect(batches)] == [
+        (60, 48, 48, 1),
+        (60, 12, 12, 1),
+        (60, 12, 12, 1),
+    ]
+
+
+# Bad input
+
+
+@pytest.mark.parametrize("make", [error_map_batches, score_batches])
+def test_an_empty_dataset_is_refused(dataset, make):
+    with pytest.raises(ValueError, match="The dataset is empty"):
+        make(dataset.take(0), batch_size=2)
+
+
+@pytest.mark.parametrize("patch_size", [50, 44, 0, -48])
+def test_patch_sizes_that_do_not_fit_the_network_are_refused(dataset, patch_size):
+    words = f"patch_size must be a multiple of 4, 48 or more, not {patch_size}"
+    with pytest.raises(ValueError, match=words):
+        error_map_batches(dataset, batch_size=2, patch_size=patch_size, seed=0)
+
+
+def test_a_patch_larger_than_the_images_is_refused(dataset):
+    with pytest.raises(ValueError, match="patch_size is 80, but the images are only 64 x 84"):
+        error_map_batches(dataset, batch_size=2, patch_size=80, seed=0)
+
+
+def test_a_patch_larger_than_one_of_different_images_is_refused_while_iterating(uneven):
+    batches = error_map_batches(uneven, batch_size=1, patch_size=52, seed=0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="smaller than patch_size = 52"):
+        collect(batches)
+
+
+def test_patches_without_a_seed_are_refused(dataset):
+    with pytest.raises(ValueError, match="patches need a seed"):
+        error_map_batches(dataset, batch_size=2, patch_size=48)
+
+
+def test_no_patches_per_image_is_refused(dataset):
+    with pytest.raises(ValueError, match="patches_per_image must be at least 1, not 0"):
+        error_map_batches(dataset, batch_size=2, patch_size=48, patches_per_image=0, seed=0)

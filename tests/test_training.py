@@ -1,0 +1,559 @@
+"""The two training steps, on a few small images: they learn, stop, go on and repeat."""
+
+import csv
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from diqa_utils import training
+from diqa_utils.losses import weighted_error_map_loss
+from diqa_utils.models import build_error_map_model, build_feature_extractor, build_score_model
+from diqa_utils.pipelines import error_map_batches, score_batches
+from diqa_utils.training import (
+    best_constant_map,
+    evaluate_error_map_model,
+    load_weights,
+    train_error_map_model,
+    train_score_model,
+    train_step,
+)
+
+NUMBER, SIZE = 5, 48
+EPOCHS = 2
+QUALITY = np.array([0.9, 0.1, 0.7, 0.3, 0.5], np.float32)
+
+
+def database(seed=0):
+    """Images whose noise grows as their quality falls."""
+    rng = np.random.default_rng(seed)
+    reference = rng.integers(60, 196, (NUMBER, SIZE, SIZE, 3))
+    noise = rng.normal(0, 1, reference.shape) * (1 - QUALITY)[:, None, None, None] * 60
+    return tf.data.Dataset.from_tensor_slices(
+        {
+            "reference_image": reference.astype(np.uint8),
+            "distorted_image": np.clip(reference + noise, 0, 255).astype(np.uint8),
+            "quality": QUALITY,
+        }
+    )
+
+
+def step_1_data():
+    """Training batches, two patches an image, and validation batches; made anew."""
+    patches = {"patch_size": 48, "patches_per_image": 2, "seed": 0}
+    return (
+        error_map_batches(database(), batch_size=4, **patches),
+        error_map_batches(database(1), batch_size=2),
+    )
+
+
+def step_2_data():
+    return (
+        score_batches(database(), batch_size=2, seed=0),
+        score_batches(database(1), batch_size=2),
+    )
+
+
+class Step1:
+    """Step 1 as the tests that hold for both steps call it."""
+
+    build = staticmethod(build_error_map_model)
+
+    @staticmethod
+    def train(model, epochs, folder=None, data=None, **settings):
+        batches, validation = data or step_1_data()
+        return train_error_map_model(
+            model, batches, validation, epochs=epochs, folder=folder, progress=False, **settings
+        )
+
+    @staticmethod
+    def loss(model):
+        return evaluate_error_map_model(model, step_1_data()[1])
+
+
+class Step2:
+    build = staticmethod(build_score_model)
+
+    @staticmethod
+    def train(model, epochs, folder=None, data=None, **settings):
+        batches, validation = data or step_2_data()
+        return train_score_model(
+            model, batches, validation, epochs=epochs, folder=folder, progress=False, **settings
+        )
+
+    @staticmethod
+    def loss(model):
+        errors = [
+            np.asarray(model(inputs))[:, 0] - quality.numpy()
+            for inputs, quality in step_2_data()[1]
+        ]
+        return np.mean(np.concatenate(errors) ** 2)
+
+
+both_steps = pytest.mark.parametrize("step", [Step1, Step2])
+
+
+def new(build):
+    """A model with the weights of a fixed seed."""
+    keras.utils.set_random_seed(0)
+    return build()
+
+
+def nadam(rate=3e-4):
+    return keras.optimizers.Nadam(rate)
+
+
+def fingerprint(model):
+    return [weights.tobytes() for weights in model.get_weights()]
+
+
+def rows(folder):
+    with open(folder / "history.csv", newline="") as file:
+        header, *lines = csv.reader(file)
+    return header, [[float(value) for value in line] for line in lines]
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    """The weights and history of EPOCHS epochs without a stop, by step."""
+    results = {}
+    for step in (Step1, Step2):
+        model = new(step.build)
+        history = step.train(model, EPOCHS, optimizer=nadam())
+        results[step] = fingerprint(model), history
+    return results
+
+
+# One step of step 1
+
+
+def one_batch():
+    return next(iter(step_1_data()[0]))
+
+
+def test_train_step_is_a_step_of_gradient_descent():
+    normalized, target, reliability = batch = one_batch()
+    model = new(build_error_map_model)
+    twin = keras.models.clone_model(model)
+    twin.set_weights(model.get_weights())
+
+    # d/db and d/dk of mean(((k . features + b - target) r) ** 2), by hand.
+    features = twin.get_layer("feature_extractor")(normalized).numpy()
+    kernel, bias = (values.numpy() for values in twin.get_layer("error_map").weights)
+    error = features @ kernel[0, 0] + bias - target
+    pull = 2 * error * np.square(reliability) / error.numpy().size
+    expected_kernel = kernel[0, 0, :, 0] - 0.1 * np.einsum("nhwc,nhwo->c", features, pull)
+    expected_bias = bias - 0.1 * np.sum(pull)
+    expected_loss = np.mean(np.square(error * reliability))
+
+    optimizer = keras.optimizers.SGD(0.1)
+    optimizer.build(model.trainable_variables)
+    loss = train_step(model, optimizer, batch)
+    kernel, bias = (values.numpy() for values in model.get_layer("error_map").weights)
+    assert loss.dtype == tf.float32
+    assert float(loss) == pytest.approx(expected_loss, rel=1e-5)
+    np.testing.assert_allclose(kernel[0, 0, :, 0], expected_kernel, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(bias, expected_bias, rtol=1e-5)
+
+
+def test_train_step_is_keras_own_step():
+    batch = one_batch()
+    normalized, target, reliability = batch
+    model = new(build_error_map_model)
+    for weights in model.get_layer("error_map").weights:  # gradients reach every layer
+        weights.assign(tf.fill(weights.shape, 0.05))
+    twin = keras.models.clone_model(model)
+    twin.set_weights(model.get_weights())
+    twin.compile(
+        nadam(),
+        loss=lambda truth, predicted: weighted_error_map_loss(
+            truth[..., :1], predicted, truth[..., 1:]
+        ),
+    )
+    truth = tf.concat([target, reliability], axis=-1)
+    twin.train_on_batch(normalized, truth)
+
+    before = model.get_weights()
+    optimizer = nadam()
+    optimizer.build(model.trainable_variables)
+    train_step(model, optimizer, batch)
+    for mine, keras_own, old in zip(model.get_weights(), twin.get_weights(), before, strict=True):
+        assert np.any(mine != old)
+        np.testing.assert_allclose(mine, keras_own, atol=2e-4)
+
+
+def test_a_step_has_one_forward_pass(monkeypatch):
+    model, passes = new(build_error_map_model), []
+    forward = type(model).call
+
+    def counted(self, *arguments, **settings):
+        passes.append(self.name)
+        return forward(self, *arguments, **settings)
+
+    monkeypatch.setattr(type(model), "call", counted)
+    optimizer = nadam()
+    optimizer.build(model.trainable_variables)
+    train_step(model, optimizer, one_batch())
+    assert sorted(passes) == ["error_map_model", "feature_extractor"]
+
+
+def test_the_loop_is_compiled(monkeypatch):
+    batches = error_map_batches(database(), batch_size=1, patch_size=48, seed=0)
+    runs = []
+
+    def counted(*arguments):
+        runs.append(tf.executing_eagerly())
+        return train_step(*arguments)
+
+    monkeypatch.setattr(training, "train_step", counted)
+    Step1.train(new(build_error_map_model), 2, data=(batches, step_1_data()[1]))
+    assert runs == [False]  # traced once for ten batches
+
+
+# Optimizers
+
+
+def test_one_optimizer_cannot_serve_both_steps():
+    shared = nadam()
+    extractor = build_feature_extractor()
+    Step1.train(build_error_map_model(extractor), 1, optimizer=shared)
+    with pytest.raises(ValueError, match="optimizer"):
+        Step2.train(build_score_model(extractor), 1, optimizer=shared)
+
+
+def test_each_step_has_an_optimizer_of_its_own_by_default():
+    extractor = new(build_feature_extractor)
+    first, second = build_error_map_model(extractor), build_score_model(extractor)
+    assert np.isfinite(Step1.train(first, 1)["loss"]).all()
+    assert np.isfinite(Step2.train(second, 1)["loss"]).all()
+    assert float(second.optimizer.learning_rate) == pytest.approx(2e-4)
+    # What step 1 trained is what step 2 went on with.
+    assert first.get_layer("feature_extractor") is second.get_layer("feature_extractor")
+
+
+# Both steps
+
+
+@both_steps
+def test_the_loss_falls(step, undisturbed):
+    _, history = undisturbed[step]
+    assert set(history) == {"loss", "validation_loss"}
+    assert [len(losses) for losses in history.values()] == [EPOCHS, EPOCHS]
+    assert history["loss"][-1] < 0.95 * history["loss"][0]
+
+
+@both_steps
+def test_one_seed_gives_one_model_and_history(step, undisturbed):
+    model = new(step.build)
+    history = step.train(model, EPOCHS, optimizer=nadam())
+    assert history == undisturbed[step][1]
+    assert fingerprint(model) == undisturbed[step][0]
+
+
+@both_steps
+def test_the_best_epoch_is_restored(step):
+    model = new(step.build)
+    # With a rate that leaps out of control after two epochs.
+    steps = 2 * sum(1 for _ in (step_1_data() if step is Step1 else step_2_data())[0])
+    rate = keras.optimizers.schedules.PiecewiseConstantDecay([steps], [1e-3, 0.1])
+    history = step.train(model, 3, optimizer=keras.optimizers.Nadam(rate))
+    losses = history["validation_loss"]
+    assert losses[2] > 1.5 * min(losses)
+    assert step.loss(model) == pytest.approx(min(losses), rel=1e-4)
+
+
+@both_steps
+def test_the_folder_holds_history_and_best_weights(step, tmp_path, undisturbed):
+    folder = tmp_path / "new" / "run"
+    model = new(step.build)
+    history = step.train(model, EPOCHS, folder, optimizer=nadam())
+    assert history == undisturbed[step][1]  # keeping changes nothing
+    header, lines = rows(folder)
+    assert header == ["loss", "validation_loss"]
+    assert lines == [list(pair) for pair in zip(*history.values(), strict=True)]
+    other = step.build()
+    load_weights(other, folder / "best.weights.h5")
+    assert fingerprint(other) == fingerprint(model)
+    assert {path.stem for path in folder.iterdir()} == {
+        "history",
+        "best.weights",
+        f"epoch-{EPOCHS}",
+    }
+
+
+@both_steps
+def test_a_stopped_run_goes_on_as_if_nothing_had_happened(step, tmp_path, undisturbed):
+    step.train(new(step.build), 1, tmp_path, optimizer=nadam())
+    keras.utils.set_random_seed(5)  # other first weights: they must not matter
+    model = step.build()
+    extractor = model.get_layer("feature_extractor")
+    keras.utils.set_random_seed(0)  # the order of the batches depends on it too
+    if step is Step2:  # the features that are standardised come from step 1
+        extractor.set_weights(new(step.build).get_layer("feature_extractor").get_weights())
+    history = step.train(model, EPOCHS, tmp_path, optimizer=nadam())
+    weights, expected = undisturbed[step]
+    assert history == expected
+    assert fingerprint(model) == weights
+    assert len(rows(tmp_path)[1]) == EPOCHS
+
+
+@both_steps
+def test_a_finished_run_is_only_loaded(step, tmp_path, monkeypatch):
+    first = new(step.build)
+    history = step.train(first, 2, tmp_path, optimizer=nadam())
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    again, optimizer = step.build(), nadam()
+    assert step.train(again, 2, tmp_path, optimizer=optimizer) == history
+    assert fingerprint(again) == fingerprint(first)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == files
+    taken = 2 * sum(1 for _ in (step_1_data() if step is Step1 else step_2_data())[0])
+    assert int(optimizer.iterations) == taken  # the checkpoint's, none more
+
+
+class Killed(BaseException):
+    """Stands for a signal that ends the process."""
+
+
+@pytest.mark.parametrize(
+    ("step", "writing"),
+    [
+        (Step1, "weights"),
+        (Step1, "checkpoint"),
+        (Step1, "history"),
+        (Step1, "last file"),
+        (Step2, "history"),
+    ],
+)
+def test_a_run_killed_while_it_writes_goes_on(step, writing, tmp_path, monkeypatch, undisturbed):
+    if writing != "weights":  # the first weights are always the best so far
+        step.train(new(step.build), 1, tmp_path, optimizer=nadam())
+    replace = training._replace
+
+    def killed(*_):
+        raise Killed
+
+    def half_written(path, write):
+        if path.name == {"weights": "best.weights.h5", "history": "history.csv"}[writing]:
+            path.with_name(f"incomplete-{path.name}").write_bytes(b"half")
+            raise Killed
+        replace(path, write)
+
+    with monkeypatch.context() as patch:
+        if writing == "checkpoint":
+            patch.setattr(tf.train.Checkpoint, "write", killed)
+        elif writing == "last file":
+            patch.setattr(training.Path, "unlink", killed)
+        else:
+            patch.setattr(training, "_replace", half_written)
+        with pytest.raises(Killed):
+            step.train(new(step.build), EPOCHS, tmp_path, optimizer=nadam())
+
+    model = new(step.build)
+    history = step.train(model, EPOCHS, tmp_path, optimizer=nadam())
+    assert history == undisturbed[step][1]
+    assert fingerprint(model) == undisturbed[step][0]
+
+
+# Folders that do not fit
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folders of runs of one epoch, by step."""
+    folders = {}
+    for step in (Step1, Step2):
+        folders[step] = tmp_path_factory.mktemp(step.__name__)
+        step.train(new(step.build), 1, folders[step])
+    return folders
+
+
+@both_steps
+def test_the_folder_of_another_model_is_refused(step, finished):
+    other = finished[Step1 if step is Step2 else Step2]
+    with pytest.raises(ValueError, match=r"best\.weights\.h5' does not hold weights of ") as info:
+        step.train(step.build(), 2, other)
+    assert str(other) in str(info.value)
+
+
+@both_steps
+def test_a_checkpoint_with_another_optimizer_is_refused(step, finished):
+    with pytest.raises(ValueError, match=r"epoch-1' is not a checkpoint of a .*optimizer"):
+        step.train(step.build(), 2, finished[step], optimizer=keras.optimizers.SGD(0.1))
+
+
+def damage(path, how):
+    if how == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("how", ["missing", "cut short"])
+@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
+def test_a_damaged_checkpoint_is_refused(how, part, finished, tmp_path):
+    folder = shutil.copytree(finished[Step1], tmp_path / "run")
+    damage(folder / f"epoch-1.{part}", how)
+    with pytest.raises(ValueError, match=r"epoch-1' is not a checkpoint .* or is damaged"):
+        Step1.train(build_error_map_model(), 2, folder)
+
+
+@pytest.mark.parametrize("text", ["epoch,accuracy\n1,0.5\n", "loss,validation_loss\n0.5\n"])
+def test_a_history_of_something_else_is_refused(text, tmp_path):
+    (tmp_path / "history.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"history\.csv' is not the history"):
+        Step1.train(build_error_map_model(), 2, tmp_path)
+
+
+# Weights
+
+
+def test_weights_are_loaded(tmp_path):
+    first, second = build_error_map_model(), build_error_map_model()
+    first.save_weights(tmp_path / "model.weights.h5")
+    load_weights(second, str(tmp_path / "model.weights.h5"))
+    assert fingerprint(second) == fingerprint(first)
+
+
+def test_missing_weights_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.weights\.h5"):
+        load_weights(build_feature_extractor(), tmp_path / "none.weights.h5")
+
+
+BUILDERS = [build_feature_extractor, build_error_map_model, build_score_model]
+
+
+@pytest.mark.parametrize("saved", BUILDERS)
+@pytest.mark.parametrize("loading", BUILDERS)
+def test_weights_of_another_model_are_refused(saved, loading, tmp_path):
+    path = tmp_path / "other.weights.h5"
+    saved().save_weights(path)
+    model = loading()
+    if saved is loading:
+        return load_weights(model, path)
+    with pytest.raises(ValueError, match="does not hold weights of a") as info:
+        load_weights(model, path)
+    assert str(path) in str(info.value)
+    assert model.name in str(info.value)
+    assert "\n" not in str(info.value)
+    return None
+
+
+@pytest.mark.parametrize("content", ["cut short", "text", "empty"])
+def test_a_damaged_file_of_weights_is_refused(content, tmp_path):
+    path, model = tmp_path / "bad.weights.h5", build_feature_extractor()
+    if content == "cut short":
+        model.save_weights(path)
+        damage(path, content)
+    else:
+        path.write_text("These are no weights." if content == "text" else "")
+    with pytest.raises(ValueError, match=r"bad\.weights\.h5' does not hold weights") as info:
+        load_weights(model, path)
+    assert "\n" not in str(info.value)
+
+
+# The loss over a set of images
+
+
+def test_the_loss_over_a_set_weighs_every_image_alike():
+    model = new(build_error_map_model)
+    batches = error_map_batches(database(), batch_size=2)
+    assert [len(batch[0]) for batch in batches] == [2, 2, 1]
+    [(normalized, target, reliability)] = error_map_batches(database(), batch_size=NUMBER)
+    expected = weighted_error_map_loss(target, model(normalized), reliability)
+    assert evaluate_error_map_model(model, batches) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_best_constant_map_is_the_best_of_all_constants():
+    batches = error_map_batches(database(), batch_size=2)
+    constant, loss = best_constant_map(batches)
+    _, target, reliability = (
+        np.concatenate(part) for part in zip(*batches.as_numpy_iterator(), strict=True)
+    )
+    candidates = np.linspace(0, 1, 2001)
+    losses = [np.mean(((value - target) * reliability) ** 2) for value in candidates]
+    assert constant == pytest.approx(candidates[np.argmin(losses)], abs=1e-3)
+    assert loss == pytest.approx(min(losses), rel=1e-4)
+    assert loss <= min(losses) * (1 + 1e-6)
+
+
+def test_nothing_has_no_loss():
+    nothing = step_1_data()[0].take(0)
+    with pytest.raises(ValueError, match="There are no batches"):
+        best_constant_map(nothing)
+    with pytest.raises(ValueError, match="There are no batches"):
+        evaluate_error_map_model(build_error_map_model(), nothing)
+
+
+@both_steps
+def test_training_on_nothing_is_refused(step):
+    batches, validation = step_1_data() if step is Step1 else step_2_data()
+    with pytest.raises(ValueError, match="There are no batches to train on"):
+        step.train(step.build(), 1, data=(batches.take(0), validation))
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
+@both_steps
+def test_validation_on_nothing_is_refused(step):
+    batches, validation = step_1_data() if step is Step1 else step_2_data()
+    with pytest.raises(ValueError, match=r"There are no (validation )?batches"):
+        step.train(step.build(), 1, data=(batches, validation.take(0)))
+
+
+# Step 2 alone
+
+
+def test_features_are_standardised_by_the_training_images():
+    model = new(build_score_model)
+    extractor = model.get_layer("feature_extractor")
+    batches = score_batches(database(), batch_size=2)
+    features = np.concatenate(
+        [
+            np.concatenate(
+                [
+                    extractor(inputs["normalized"]).numpy().mean(axis=(1, 2)),
+                    inputs["hand_crafted"].numpy(),
+                ],
+                axis=1,
+            )
+            for inputs, _ in batches
+        ]
+    )
+    training._standardize(model, batches)
+    standardized = keras.Model(model.inputs, model.get_layer("standardized").output)
+    found = np.concatenate([standardized(inputs).numpy() for inputs, _ in batches])
+    expected = (features - features.mean(axis=0)) / np.sqrt(features.var(axis=0) + 1e-6)
+    assert features.shape == (NUMBER, 130)
+    np.testing.assert_allclose(found, expected, atol=5e-3)
+
+
+def test_step_2_standardises_before_it_trains():
+    model = new(build_score_model)
+    Step2.train(model, 1, optimizer=keras.optimizers.SGD(0.0))
+    twin = new(build_score_model)
+    training._standardize(twin, step_2_data()[0])
+    for trained, standardized in zip(model.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_allclose(trained, standardized, rtol=1e-4, atol=1e-6)
+    mean = model.get_layer("standardized").adapt_mean.numpy()
+    assert np.any(mean != 0)
+
+
+def test_the_history_of_step_2_is_the_mean_squared_error():
+    model = new(build_score_model)
+    history = Step2.train(model, 1, optimizer=keras.optimizers.SGD(0.0))
+    assert history["validation_loss"][0] == pytest.approx(Step2.loss(model), rel=1e-4)
+    # Untrained, it calls every image middling.
+    expected = np.mean((QUALITY - 0.5) ** 2)
+    assert history["loss"][0] == pytest.approx(expected, rel=1e-4)
+
+
+@both_steps
+def test_progress_is_shown_unless_it_is_not_wanted(step, capfd):
+    batches, validation = step_1_data() if step is Step1 else step_2_data()
+    train = train_error_map_model if step is Step1 else train_score_model
+    train(step.build(), batches, validation, epochs=1, progress=False)
+    assert capfd.readouterr() == ("", "")
+    train(step.build(), batches, validation, epochs=1)
+    shown = "".join(capfd.readouterr())
+    assert "1/1" in shown or "val_loss" in shown

@@ -1,0 +1,151 @@
+"""Draws the figures of the pages, and the picture of README.
+
+    python tools/make_figures.py            # book/_figures, which git ignores
+    python tools/make_figures.py --readme   # book/_static/readme.png, which git holds
+
+The build of the book calls `main` whenever the figures may be out of date.
+"""
+
+import argparse
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from diqa_utils import notebook  # noqa: E402
+
+notebook.setup(seed=0)  # before TensorFlow is imported, which is quiet then
+
+import matplotlib as mpl  # noqa: E402
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from benchmarks import original_faults as faults  # noqa: E402
+from diqa_utils import maps, plotting, preprocessing  # noqa: E402
+from diqa_utils.distortions import distort  # noqa: E402
+
+README_PICTURE = ROOT / "book" / "_static" / "readme.png"
+WAYS = {"tutorial": False, "this book": True}
+
+
+def draw_impulse() -> Figure:
+    """Draws the low band of one bright pixel, by both ways, with a cross where the pixel was."""
+    figure = plotting.show_maps(
+        [impulse_response(ours=ours) for ours in WAYS.values()],
+        list(WAYS),
+        shared_range=False,  # the tutorial's is the sharper: seen by one scale, ours is dark
+        label="grey levels",
+    )
+    for panel in figure.axes[: len(WAYS)]:
+        panel.plot(8, 8, marker="+", markersize=16, markeredgewidth=2, color=plotting.SKY)
+    return figure
+
+
+def impulse_response(*, ours: bool) -> np.ndarray:
+    """Returns the low band (17, 17) around one bright pixel.
+
+    The mean over the 16 places that a pixel can have on the coarse grid.
+    """
+    total = np.zeros((17, 17))
+    for row, column in np.ndindex(4, 4):
+        gray = np.zeros((96, 96))
+        gray[48 + row, 48 + column] = 255
+        low = faults.low_band(gray, ours=ours)
+        total += low[40 + row : 57 + row, 40 + column : 57 + column]
+    return total / 16
+
+
+def draw_relief() -> Figure:
+    """Draws a detail of a normalised photograph by both ways."""
+    photograph = faults.photographs()["coins"]
+    gray = faults.gray_levels(photograph)
+    detail = (slice(98, 166), slice(22, 128))
+    pictures = [photograph[detail]]
+    for ours in WAYS.values():
+        normalized = gray - faults.low_band(gray, ours=ours)
+        pictures.append(np.clip(0.5 + normalized[detail] / 160, 0, 1))
+    return plotting.show_images(pictures, ["photograph", *WAYS])
+
+
+def draw_aliasing() -> Figure:
+    """Draws stripes that the low band should not hold, and what it holds."""
+    across = slice(160, 221)
+    lines = {"stripes, period 5": faults.stripes()[48, across]}
+    for name, ours in WAYS.items():
+        lines[f"low band, {name}"] = faults.low_band(faults.stripes(), ours=ours)[48, across]
+    return plotting.show_lines(np.arange(61), lines, xlabel="pixel", ylabel="grey level")
+
+
+def draw_halo() -> Figure:
+    """Draws a flat grey image after normalisation by both ways."""
+    flat = np.full((72, 96), 128.0)
+    normalized = [flat - faults.low_band(flat, ours=ours) for ours in WAYS.values()]
+    return plotting.show_maps(normalized, list(WAYS), symmetric=True, label="grey levels")
+
+
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "pipeline.png": plotting.draw_pipeline,
+    "original-impulse.png": draw_impulse,
+    "original-relief.png": draw_relief,
+    "original-aliasing.png": draw_aliasing,
+    "original-halo.png": draw_halo,
+}
+
+
+def main(output_folder: Path) -> None:
+    """Draws every figure of the pages into a folder."""
+    output_folder.mkdir(parents=True, exist_ok=True)
+    for name, draw in FIGURES.items():
+        figure = draw()
+        figure.savefig(output_folder / name, dpi=150)
+        plt.close(figure)
+
+
+def draw_readme() -> Figure:
+    """Draws one picture's way: distorted, normalised, and the two maps made from it."""
+    reference = faults.photographs()["coffee"]
+    distorted = distort(reference, "jpeg", 4)
+    normalized = preprocessing.normalize(distorted)
+    errors = maps.downscale(maps.error_map(preprocessing.normalize(reference), normalized))
+    reliability = maps.downscale(maps.reliability_map(normalized))
+
+    figure, panels = plt.subplots(1, 4, figsize=(10, 1.95), layout="constrained")
+    signed = {"cmap": "gray", "vmin": -0.25, "vmax": 0.25}
+    for panel, title, image, style in zip(
+        panels,
+        ("distorted picture", "what the network sees", "error map", "reliability map"),
+        (distorted, normalized, errors, reliability),
+        ({}, signed, {"cmap": "magma"}, {"cmap": "viridis"}),
+        strict=True,
+    ):
+        panel.imshow(np.squeeze(image), **style)
+        panel.set_title(title)
+        panel.set_axis_off()
+    return figure
+
+
+def save_readme(path: Path) -> None:
+    """Saves README's picture small: 256 colours are enough for it."""
+    drawn = io.BytesIO()
+    figure = draw_readme()
+    figure.savefig(drawn, dpi=100)
+    plt.close(figure)
+    picture = Image.open(drawn).convert("RGB")
+    picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--readme", action="store_true", help="draw README's picture instead")
+    if parser.parse_args().readme:
+        save_readme(README_PICTURE)
+    else:
+        main(ROOT / "book" / "_figures")

@@ -23,6 +23,9 @@ INPUT_SCALE = 13.0
 #: Units of the hidden layer of h.
 HIDDEN_UNITS = 128
 
+#: Weight of the penalty on the squared weights of the hidden layer of h. Rated pictures are few.
+HIDDEN_L2 = 5e-3
+
 #: Where both heads start: in the middle between 0 and 1.
 MIDDLE = keras.initializers.Constant(0.5)
 
@@ -110,7 +113,12 @@ def build_score_model(feature_extractor: keras.Model | None = None) -> keras.Mod
     pooled = layers.GlobalAveragePooling2D(name="pooled_features")(extractor(normalized))
     features = layers.Concatenate(name="features")([pooled, hand_crafted])  # (N, 130)
     standardized = layers.Normalization(name="standardized")(features)
-    hidden = layers.Dense(HIDDEN_UNITS, activation="relu", name="hidden")(standardized)
+    hidden = layers.Dense(
+        HIDDEN_UNITS,
+        activation="relu",
+        kernel_regularizer=keras.regularizers.L2(HIDDEN_L2),
+        name="hidden",
+    )(standardized)
     # It starts by calling everything middling, which is never far off.
     head = layers.Dense(1, kernel_initializer="zeros", bias_initializer=MIDDLE, name="score")
     score = head(hidden)

@@ -34,3 +34,11 @@ def sample():
     from diqa_utils import datasets
 
     return datasets.load("sample_iqa")
+
+
+@pytest.fixture(scope="module")
+def small_network():
+    """Two convolutions in place of eight, for tests of what is done with the network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("diqa_utils.models.CONVOLUTIONS", ((8, 2), (128, 2)))
+        yield

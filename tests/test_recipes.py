@@ -10,6 +10,8 @@ import tensorflow as tf
 from diqa_utils import recipes
 from diqa_utils.recipes import Recipe, trained_error_map_model, trained_score_model
 
+pytestmark = pytest.mark.usefixtures("small_network")
+
 TINY = Recipe(
     patch_size=48,
     patches_per_image=1,
@@ -146,7 +148,7 @@ def test_every_setting_has_a_folder_of_its_own(setting):
     assert recipes._folder(other) != recipes._folder(TINY)
 
 
-def test_the_folder_depends_on_code_and_versions(monkeypatch):
+def test_the_folder_depends_on_code_versions_and_arithmetic(monkeypatch):
     folders = {recipes._folder(TINY)}
     with monkeypatch.context() as patch:
         patch.setattr(recipes, "source_fingerprint", lambda *_: "changed")
@@ -155,7 +157,11 @@ def test_the_folder_depends_on_code_and_versions(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(module, "__version__", "0.0")
             folders.add(recipes._folder(TINY))
-    assert len(folders) == 4
+    with monkeypatch.context() as patch:
+        other = not recipes.bfloat16_is_fast()
+        patch.setattr(recipes, "bfloat16_is_fast", lambda: other)
+        folders.add(recipes._folder(TINY))
+    assert len(folders) == 5
     assert recipes._folder(TINY) in folders
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from diqa_utils import training
+from diqa_utils import _precision, training
 from diqa_utils.losses import weighted_error_map_loss
 from diqa_utils.models import build_error_map_model, build_feature_extractor, build_score_model
 from diqa_utils.pipelines import error_map_batches, score_batches
@@ -20,6 +20,8 @@ from diqa_utils.training import (
     train_score_model,
     train_step,
 )
+
+pytestmark = pytest.mark.usefixtures("small_network")
 
 NUMBER, SIZE = 5, 48
 EPOCHS = 2
@@ -92,7 +94,18 @@ class Step2:
         return np.mean(np.concatenate(errors) ** 2)
 
 
+class FrozenStep2(Step2):
+    """Step 2 with f frozen, which trains on features that are computed once."""
+
+    @staticmethod
+    def build():
+        model = build_score_model()
+        model.get_layer("feature_extractor").trainable = False
+        return model
+
+
 both_steps = pytest.mark.parametrize("step", [Step1, Step2])
+every_step = pytest.mark.parametrize("step", [Step1, Step2, FrozenStep2])
 
 
 def new(build):
@@ -119,7 +132,7 @@ def rows(folder):
 def undisturbed():
     """The weights and history of EPOCHS epochs without a stop, by step."""
     results = {}
-    for step in (Step1, Step2):
+    for step in (Step1, Step2, FrozenStep2):
         model = new(step.build)
         history = step.train(model, EPOCHS, optimizer=nadam())
         results[step] = fingerprint(model), history
@@ -236,20 +249,12 @@ def test_each_step_has_an_optimizer_of_its_own_by_default():
 # Both steps
 
 
-@both_steps
+@every_step
 def test_the_loss_falls(step, undisturbed):
     _, history = undisturbed[step]
     assert set(history) == {"loss", "validation_loss"}
     assert [len(losses) for losses in history.values()] == [EPOCHS, EPOCHS]
     assert history["loss"][-1] < 0.95 * history["loss"][0]
-
-
-@both_steps
-def test_one_seed_gives_one_model_and_history(step, undisturbed):
-    model = new(step.build)
-    history = step.train(model, EPOCHS, optimizer=nadam())
-    assert history == undisturbed[step][1]
-    assert fingerprint(model) == undisturbed[step][0]
 
 
 @both_steps
@@ -264,12 +269,12 @@ def test_the_best_epoch_is_restored(step):
     assert step.loss(model) == pytest.approx(min(losses), rel=1e-4)
 
 
-@both_steps
-def test_the_folder_holds_history_and_best_weights(step, tmp_path, undisturbed):
+@every_step
+def test_one_seed_gives_one_model_and_the_folder_holds_it(step, tmp_path, undisturbed):
     folder = tmp_path / "new" / "run"
     model = new(step.build)
     history = step.train(model, EPOCHS, folder, optimizer=nadam())
-    assert history == undisturbed[step][1]  # keeping changes nothing
+    assert (fingerprint(model), history) == undisturbed[step]  # keeping changes nothing
     header, lines = rows(folder)
     assert header == ["loss", "validation_loss"]
     assert lines == [list(pair) for pair in zip(*history.values(), strict=True)]
@@ -283,14 +288,14 @@ def test_the_folder_holds_history_and_best_weights(step, tmp_path, undisturbed):
     }
 
 
-@both_steps
+@every_step
 def test_a_stopped_run_goes_on_as_if_nothing_had_happened(step, tmp_path, undisturbed):
     step.train(new(step.build), 1, tmp_path, optimizer=nadam())
     keras.utils.set_random_seed(5)  # other first weights: they must not matter
     model = step.build()
     extractor = model.get_layer("feature_extractor")
     keras.utils.set_random_seed(0)  # the order of the batches depends on it too
-    if step is Step2:  # the features that are standardised come from step 1
+    if step is not Step1:  # the features that are standardised come from step 1
         extractor.set_weights(new(step.build).get_layer("feature_extractor").get_weights())
     history = step.train(model, EPOCHS, tmp_path, optimizer=nadam())
     weights, expected = undisturbed[step]
@@ -421,23 +426,23 @@ def test_missing_weights_are_named(tmp_path):
         load_weights(build_feature_extractor(), tmp_path / "none.weights.h5")
 
 
-BUILDERS = [build_feature_extractor, build_error_map_model, build_score_model]
-
-
-@pytest.mark.parametrize("saved", BUILDERS)
-@pytest.mark.parametrize("loading", BUILDERS)
+@pytest.mark.parametrize(
+    ("saved", "loading"),
+    [
+        (build_feature_extractor, build_error_map_model),
+        (build_error_map_model, build_score_model),
+        (build_score_model, build_feature_extractor),
+    ],
+)
 def test_weights_of_another_model_are_refused(saved, loading, tmp_path):
     path = tmp_path / "other.weights.h5"
     saved().save_weights(path)
     model = loading()
-    if saved is loading:
-        return load_weights(model, path)
-    with pytest.raises(ValueError, match="does not hold weights of a") as info:
+    with pytest.raises(ValueError, match="does not hold weights of the model") as info:
         load_weights(model, path)
     assert str(path) in str(info.value)
     assert model.name in str(info.value)
     assert "\n" not in str(info.value)
-    return None
 
 
 @pytest.mark.parametrize("content", ["cut short", "text", "empty"])
@@ -486,15 +491,15 @@ def test_nothing_has_no_loss():
         evaluate_error_map_model(build_error_map_model(), nothing)
 
 
-@both_steps
+@every_step
 def test_training_on_nothing_is_refused(step):
     batches, validation = step_1_data() if step is Step1 else step_2_data()
-    with pytest.raises(ValueError, match="There are no batches to train on"):
+    with pytest.raises(ValueError, match="There are no batches"):
         step.train(step.build(), 1, data=(batches.take(0), validation))
 
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
-@both_steps
+@every_step
 def test_validation_on_nothing_is_refused(step):
     batches, validation = step_1_data() if step is Step1 else step_2_data()
     with pytest.raises(ValueError, match=r"There are no (validation )?batches"):
@@ -504,23 +509,28 @@ def test_validation_on_nothing_is_refused(step):
 # Step 2 alone
 
 
-def test_features_are_standardised_by_the_training_images():
-    model = new(build_score_model)
+def features_of(model, batches):
+    """[GAP(f), mu_r, sigma_low] of every image, pooled by NumPy: (N, 130)."""
     extractor = model.get_layer("feature_extractor")
+    lists = [
+        np.concatenate(
+            [
+                extractor(inputs["normalized"]).numpy().mean(axis=(1, 2)),
+                inputs["hand_crafted"].numpy(),
+            ],
+            axis=1,
+        )
+        for inputs, _ in batches
+    ]
+    return np.concatenate(lists)
+
+
+@pytest.mark.parametrize("step", [Step2, FrozenStep2])
+def test_features_are_standardised_by_the_training_images(step):
+    model = new(step.build)
     batches = score_batches(database(), batch_size=2)
-    features = np.concatenate(
-        [
-            np.concatenate(
-                [
-                    extractor(inputs["normalized"]).numpy().mean(axis=(1, 2)),
-                    inputs["hand_crafted"].numpy(),
-                ],
-                axis=1,
-            )
-            for inputs, _ in batches
-        ]
-    )
-    training._standardize(model, batches)
+    features = features_of(model, batches)
+    Step2.train(model, 1, data=(batches, batches), optimizer=keras.optimizers.SGD(0.0))
     standardized = keras.Model(model.inputs, model.get_layer("standardized").output)
     found = np.concatenate([standardized(inputs).numpy() for inputs, _ in batches])
     expected = (features - features.mean(axis=0)) / np.sqrt(features.var(axis=0) + 1e-6)
@@ -528,15 +538,43 @@ def test_features_are_standardised_by_the_training_images():
     np.testing.assert_allclose(found, expected, atol=5e-3)
 
 
-def test_step_2_standardises_before_it_trains():
-    model = new(build_score_model)
-    Step2.train(model, 1, optimizer=keras.optimizers.SGD(0.0))
-    twin = new(build_score_model)
-    training._standardize(twin, step_2_data()[0])
-    for trained, standardized in zip(model.get_weights(), twin.get_weights(), strict=True):
-        np.testing.assert_allclose(trained, standardized, rtol=1e-4, atol=1e-6)
-    mean = model.get_layer("standardized").adapt_mean.numpy()
-    assert np.any(mean != 0)
+def test_a_frozen_extractor_stays_and_the_head_learns(undisturbed):
+    before, (after, _) = new(FrozenStep2.build), undisturbed[FrozenStep2]
+    layers = [weights.path.split("/")[0] for weights in before.weights]
+    changed = {
+        layer
+        for layer, old, now in zip(layers, fingerprint(before), after, strict=True)
+        if old != now
+    }
+    assert changed == {"standardized", "hidden", "score"}
+
+
+def test_a_frozen_extractor_sees_every_image_once(monkeypatch):
+    model, batches = new(FrozenStep2.build), step_2_data()
+    seen = []
+    extractor = model.get_layer("feature_extractor")
+    forward = type(extractor).call
+
+    def counted(self, inputs, *arguments, **settings):
+        if self is extractor:
+            tf.py_function(lambda images: seen.append(len(images)), [inputs], [])
+        return forward(self, inputs, *arguments, **settings)
+
+    monkeypatch.setattr(type(extractor), "call", counted)
+    Step2.train(model, 3, data=batches)
+    assert sum(seen) == 2 * NUMBER  # training and validation images, whatever the epochs
+
+
+def test_training_on_features_is_training_on_images():
+    """One epoch of one batch: fit on the lists moves the head as Keras moves it on the images."""
+    batches = score_batches(database(), batch_size=NUMBER)
+    model, twin = new(FrozenStep2.build), new(FrozenStep2.build)
+    Step2.train(model, 1, data=(batches, batches), optimizer=keras.optimizers.SGD(0.1))
+    training._standardize(twin, features_of(twin, batches))
+    twin.compile(keras.optimizers.SGD(0.1), loss="mse")
+    twin.fit(batches, shuffle=False, verbose=0)
+    for trained, expected in zip(model.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_allclose(trained, expected, atol=1e-4)
 
 
 def test_the_history_of_step_2_is_the_mean_squared_error():
@@ -548,12 +586,82 @@ def test_the_history_of_step_2_is_the_mean_squared_error():
     assert history["loss"][0] == pytest.approx(expected, rel=1e-4)
 
 
-@both_steps
+def test_the_history_leaves_the_penalty_out():
+    model = new(build_score_model)
+    history = Step2.train(model, 1, optimizer=keras.optimizers.SGD(0.0))
+    penalty = float(sum(model.losses))
+    assert penalty > 0.01
+    assert history["loss"][0] == pytest.approx(np.mean((QUALITY - 0.5) ** 2), rel=1e-4)
+
+
+@every_step
 def test_progress_is_shown_unless_it_is_not_wanted(step, capfd):
     batches, validation = step_1_data() if step is Step1 else step_2_data()
     train = train_error_map_model if step is Step1 else train_score_model
-    train(step.build(), batches, validation, epochs=1, progress=False)
+    train(new(step.build), batches, validation, epochs=1, progress=False)
     assert capfd.readouterr() == ("", "")
-    train(step.build(), batches, validation, epochs=1)
+    train(new(step.build), batches, validation, epochs=1)
     shown = "".join(capfd.readouterr())
     assert "1/1" in shown or "val_loss" in shown
+
+
+# Precision
+
+
+def cpu_with(tmp_path, flags):
+    path = tmp_path / "cpuinfo"
+    path.write_text(f"processor\t: 0\nflags\t\t: fpu {flags} avx2\n\nprocessor\t: 1\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("flags", "fast"), [("amx_bf16", True), ("avx512_bf16", True), ("avx512f", False), ("", False)]
+)
+def test_bfloat16_is_fast_where_the_processor_has_it(flags, fast, tmp_path, monkeypatch):
+    monkeypatch.setattr(_precision, "CPU_INFO", cpu_with(tmp_path, flags))
+    assert _precision.bfloat16_is_fast() is fast
+
+
+def test_bfloat16_is_not_fast_on_an_unknown_processor(tmp_path, monkeypatch):
+    monkeypatch.setattr(_precision, "CPU_INFO", tmp_path / "none")
+    assert not _precision.bfloat16_is_fast()
+
+
+@pytest.mark.parametrize(
+    ("precision", "flags", "expected"),
+    [
+        ("auto", "amx_bf16", True),
+        ("auto", "avx2", False),
+        ("bfloat16", "avx2", True),
+        ("float32", "amx_bf16", False),
+    ],
+)
+def test_precision_holds_for_the_steps_alone(precision, flags, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(_precision, "CPU_INFO", cpu_with(tmp_path, flags))
+
+    def option():
+        return tf.config.optimizer.get_experimental_options().get(_precision.OPTION, False)
+
+    before, inside = option(), []
+    with _precision.arithmetic(precision):
+        inside.append(option())
+    assert inside == [expected]
+    assert option() == before
+    with pytest.raises(KeyboardInterrupt), _precision.arithmetic(precision):
+        raise KeyboardInterrupt
+    assert option() == before
+
+
+def test_bfloat16_trains_like_float32():
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        model = new(build_error_map_model)
+        losses[precision] = Step1.train(model, EPOCHS, precision=precision, optimizer=nadam())
+        assert all(weights.dtype == "float32" for weights in model.get_weights())
+    for name, expected in losses["float32"].items():
+        assert losses["bfloat16"][name] == pytest.approx(expected, rel=0.02)
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(ValueError, match=r"precision must be one of .*, not 'half'"):
+        Step1.train(build_error_map_model(), 1, precision="half")

@@ -50,7 +50,7 @@ format: .venv/.installed ## Put code and notebooks into the project's style
 	$(BIN)/ruff format .
 
 test-library: .venv/.installed ## Test the library, with its line coverage
-	$(PYTEST) --ignore=tests/book --cov --cov-report=term-missing --cov-report=html:_build/coverage
+	$(PYTEST) --numprocesses=2 --dist=loadfile --ignore=tests/book --cov --cov-report=term-missing --cov-report=html:_build/coverage
 
 test-book: .venv/.installed ## Test the book as a whole, in a browser too where there is Chromium
 	$(PYTEST) -rs tests/book

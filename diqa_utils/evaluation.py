@@ -99,7 +99,7 @@ def evaluate(
 
     Raises:
         ValueError: as the metrics do; if groups or clusters are not one per image, a group has
-            fewer than six images, or `confidence` is not between 0 and 1.
+            fewer than six images or is called "overall", or `confidence` is not between 0 and 1.
 
     Chapter: notebooks/08-evaluation.ipynb
     """
@@ -113,6 +113,8 @@ def evaluate(
     members = {OVERALL: np.arange(predictions.size)}
     if groups is not None:
         group_of = np.asarray(groups)
+        if OVERALL in group_of:
+            raise ValueError(f"No group may be called {OVERALL!r}, the name of the row of all.")
         members |= {str(name): np.flatnonzero(group_of == name) for name in np.unique(group_of)}
 
     rows = []

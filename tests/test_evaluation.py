@@ -190,6 +190,12 @@ def test_confidence_is_a_share(confidence, pairs):
         evaluate(*pairs, confidence=confidence)
 
 
+def test_a_group_that_would_hide_the_overall_row_is_refused(pairs):
+    groups = ["overall"] * len(pairs[0])
+    with pytest.raises(ValueError, match="No group may be called 'overall'"):
+        evaluate(*pairs, groups=groups)
+
+
 def test_a_group_of_fewer_than_six_images_is_named(pairs):
     with pytest.raises(ValueError, match="Group 'jpeg' has 5 images; it needs 6 or more"):
         evaluate(*pairs, groups=["blur"] * 55 + ["jpeg"] * 5, resamples=2)

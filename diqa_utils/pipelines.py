@@ -98,8 +98,8 @@ def error_map_batches(
             None for whole images. Maps are made from whole images before they are cut, so r-hat
             keeps its mean of one over the image.
         patches_per_image: how many patches of each image an epoch has.
-        seed: shuffles, crops and flips anew in every epoch; one seed gives one sequence. None
-            keeps the order, for validation; patches need a seed.
+        seed: shuffles, crops and flips anew in every epoch. Together with TensorFlow's global seed
+            it gives one sequence. None keeps the order, for validation; patches need a seed.
         exponent: p of the error map.
         alpha: slope of the reliability map.
 
@@ -149,7 +149,8 @@ def score_batches(
     Args:
         dataset: images of a database, as `datasets.load` gives them.
         batch_size: images per batch; 1 where they differ in size.
-        seed: shuffles anew in every epoch; one seed gives one sequence. None keeps the order.
+        seed: shuffles anew in every epoch; together with TensorFlow's global seed it gives one
+            sequence. None keeps the order.
         alpha: slope of the reliability map.
 
     Returns:

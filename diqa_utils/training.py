@@ -100,8 +100,9 @@ def train_error_map_model(
         `loss` and `validation_loss`, a number per epoch.
 
     Raises:
-        ValueError: if there are no batches, `precision` is none of these, or the folder holds the
-            checkpoint of another model or optimizer, or a damaged one.
+        ValueError: if there are no batches, `precision` is none of these, the first epoch ends
+            with a loss that is not finite, or the folder holds the checkpoint of another model or
+            optimizer, or a damaged one.
 
     References:
         Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
@@ -208,8 +209,8 @@ def train_score_model(
         `loss` and `validation_loss`, the mean squared error of each epoch.
 
     Raises:
-        ValueError: if there are no batches, or the folder holds the checkpoint of another model or
-            optimizer, or a damaged one.
+        ValueError: if there are no batches, the first epoch ends with a loss that is not finite, or
+            the folder holds the checkpoint of another model or optimizer, or a damaged one.
 
     References:
         Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
@@ -297,6 +298,11 @@ class _Run:
         return len(self.history["loss"])
 
     def finish_epoch(self, loss: float, validation_loss: float) -> None:
+        if not (self.history["loss"] or np.isfinite(validation_loss)):
+            raise ValueError(
+                f"The first epoch ended with a validation loss of {validation_loss}: lower the "
+                "learning rate, or look for an image that is not finite."
+            )
         improved = validation_loss < min(self.history["validation_loss"], default=np.inf)
         self.history["loss"].append(loss)
         self.history["validation_loss"].append(validation_loss)

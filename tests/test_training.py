@@ -304,6 +304,14 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(step, tmp_path, undist
     assert len(rows(tmp_path)[1]) == EPOCHS
 
 
+@every_step
+def test_a_first_epoch_that_diverges_is_an_error(step, tmp_path):
+    endless = keras.optimizers.SGD(1e30)
+    with pytest.raises(ValueError, match=r"validation loss of (nan|inf)|y_pred holds NaN"):
+        step.train(new(step.build), 2, tmp_path, optimizer=endless)
+    assert list(tmp_path.iterdir()) == []
+
+
 @both_steps
 def test_a_finished_run_is_only_loaded(step, tmp_path, monkeypatch):
     first = new(step.build)

@@ -42,7 +42,8 @@ LOOK = r"""searchBoxes => {
     // The text of the page without what holds dollars or backslashes on purpose.
     const article = (document.querySelector('article') || document.body).cloneNode(true);
     article.querySelectorAll('pre, code, script, style, mjx-container').forEach(e => e.remove());
-    const raw = article.textContent.match(/\\\(|\\\)|\\\[|\\\]|\$\$|\|--|\\(frac|hat|alpha|tag)\b/g);
+    const raw = article.textContent.match(
+        /\\\(|\\\)|\\\[|\\\]|\$\$|\|--|\\(frac|hat|alpha|tag)\b/g);
 
     return {
         unset: [...document.querySelectorAll('.math')]

@@ -246,7 +246,7 @@ def test_the_command_says_what_it_changed(copy):
 
 
 def test_no_file_names_a_folder_of_one_machine():
-    # An address such as https://example.org/work/ is fine: a letter stands before its slash.
+    # In an address a host stands before such a folder, and its last letter before the slash.
     folder = re.compile(r"(?<![\w.~}])/(?:work|root)/[\w./-]*")
     found = [f"{relative(path)}: {match}" for path in FILES for match in folder.findall(read(path))]
     assert not found, f"These folders exist on one machine only: {found}"

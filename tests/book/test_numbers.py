@@ -15,6 +15,9 @@ from prose_numbers import (
     unfounded_numbers,
 )
 
+from diqa_utils.datasets.sample_iqa.sample_iqa_dataset_builder import PHOTOGRAPHS, cut_pieces
+from diqa_utils.distortions import DISTORTIONS, LEVELS
+
 RESULTS = ROOT / "benchmarks" / "results"
 
 
@@ -221,3 +224,17 @@ def test_a_check_cell_needs_output_and_text_after_it():
     assert "prints 0.5" in unstated_output(check_cell, [check_cell, wrong])[0]
     assert "put a Markdown cell" in unstated_output(check_cell, [check_cell])[0]
     assert "stores no number" in unstated_output(empty, [empty, right])[0]
+
+
+# The sample database
+
+
+def test_the_data_page_counts_the_sample_database():
+    references = sum(len(cut_pieces(photograph())) for photograph in PHOTOGRAPHS.values())
+    images = references * len(DISTORTIONS) * len(LEVELS)
+    stated = (
+        f"`sample_iqa` has {references} references cut from {len(PHOTOGRAPHS)} photographs, "
+        f"{len(DISTORTIONS)} distortions at {len(LEVELS)} levels, and {images:,} distorted images."
+    )
+    page = (ROOT / "book" / "data.md").read_text(encoding="utf-8")
+    assert stated in " ".join(page.split())

@@ -213,7 +213,7 @@ def test_show_source_refuses_functions_without_source():
 
 def test_show_source_refuses_functions_made_of_strings():
     names = {}
-    exec("def made(): pass", names)
+    exec(compile("def made(): pass", "<in no file>", "exec"), names)
     with pytest.raises(ValueError, match="made has no Python source"):
         notebook.show_source(names["made"])
 

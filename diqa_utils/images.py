@@ -37,6 +37,11 @@ def read_image(path: str | PathLike[str]) -> np.ndarray:
         raise FileNotFoundError(f"There is no file {name!r}: check the path.") from None
     except IsADirectoryError:
         raise ValueError(f"{name!r} is a folder, not a picture file.") from None
+    return decode_image(content, name)
+
+
+def decode_image(content: bytes, name: str) -> np.ndarray:
+    """Decodes the content of a picture file as `read_image` does; `name` is for messages."""
     return np.array(_to_rgb(_decode(content, name), name))
 
 

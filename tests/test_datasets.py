@@ -13,7 +13,13 @@ import tensorflow_datasets as tfds
 from scipy import ndimage
 
 from diqa_utils import datasets
-from diqa_utils.datasets import assert_disjoint, split_by_reference
+from diqa_utils.datasets import (
+    _store,
+    assert_disjoint,
+    k_folds_by_reference,
+    repeated_splits,
+    split_by_reference,
+)
 from diqa_utils.datasets.sample_iqa import sample_iqa_dataset_builder as sample_iqa
 from diqa_utils.distortions import DISTORTIONS, LEVELS
 from diqa_utils.preprocessing import to_gray
@@ -26,7 +32,7 @@ NUMBERS = ("level", "pseudo_dmos", "quality")
 @pytest.fixture(scope="module")
 def rows(sample):
     """The database without its pictures: by split, a list of dictionaries."""
-    builder = sample_iqa.Builder(data_dir=datasets._folder("sample_iqa", None))
+    builder = _store.make_builder("sample_iqa", None)
     texts_and_numbers = tfds.decode.PartialDecoding(dict.fromkeys(TEXTS + NUMBERS, True))
 
     def plain(example):
@@ -308,6 +314,44 @@ def test_every_photograph_is_uint8_and_large_enough_for_a_piece():
         assert min(image.shape[:2]) >= 192, name
 
 
+# Several splits
+
+
+@pytest.mark.parametrize(("number", "k"), [(29, 5), (81, 10), (4, 4), (25, 2)])
+def test_each_reference_is_in_the_test_of_one_fold(number, k):
+    references = [f"scene {index}" for index in range(number)]
+    folds = k_folds_by_reference(references, k, seed=0)
+    assert len(folds) == k
+    assert sorted(itertools.chain(*(test for _, test in folds))) == sorted(references)
+    for train, test in folds:
+        assert_disjoint(train=train, test=test)
+        assert sorted(train + test) == sorted(references)
+    sizes = [len(test) for _, test in folds]
+    assert max(sizes) - min(sizes) <= 1
+    assert folds == k_folds_by_reference(3 * references[::-1], k, seed=0)
+    assert folds != k_folds_by_reference(references, k, seed=1)
+
+
+def test_repeated_splits_differ_and_come_again():
+    references = [f"scene {index}" for index in range(30)]
+    splits = repeated_splits(references, (80, 20), repeats=10, seed=0)
+    assert [tuple(map(len, split)) for split in splits] == [(24, 6)] * 10
+    for train, test in splits:
+        assert_disjoint(train=train, test=test)
+    assert len({tuple(test) for _, test in splits}) == 10
+    assert splits == repeated_splits(iter(references), (80, 20), repeats=10, seed=0)
+    assert splits[:3] == repeated_splits(references, (80, 20), repeats=3, seed=0)
+
+
+def test_one_fold_and_no_repeats_are_refused():
+    with pytest.raises(ValueError, match="k must be at least 2, not 1"):
+        k_folds_by_reference(["a", "b"], 1, seed=0)
+    with pytest.raises(ValueError, match=r"2 reference\(s\) cannot be split into 3 parts"):
+        k_folds_by_reference(["a", "b"], 3, seed=0)
+    with pytest.raises(ValueError, match="repeats must be at least 1, not 0"):
+        repeated_splits(["a", "b"], (1, 1), repeats=0, seed=0)
+
+
 # Loading
 
 
@@ -337,9 +381,9 @@ def test_an_unknown_split_is_named_with_the_known_ones(built, split):
 
 
 def test_available_says_what_is_built(small, small_cache, tmp_path):
-    assert datasets.available()["sample_iqa"] is False
+    assert datasets.available()["sample_iqa"].built is False
     shutil.copytree(small_cache, tmp_path, dirs_exist_ok=True)
-    assert datasets.available()["sample_iqa"] is True
+    assert datasets.available()["sample_iqa"].built is True
 
 
 def test_a_database_may_be_kept_elsewhere(small, tmp_path):
@@ -350,13 +394,13 @@ def test_a_database_may_be_kept_elsewhere(small, tmp_path):
 
 
 def test_changed_code_does_not_meet_an_old_build(built, monkeypatch):
-    assert datasets.available()["sample_iqa"] is True
-    monkeypatch.setattr(datasets, "source_fingerprint", lambda *sources: "changed")
-    assert datasets.available()["sample_iqa"] is False
+    assert datasets.available()["sample_iqa"].built is True
+    monkeypatch.setattr(_store, "source_fingerprint", lambda *sources: "changed")
+    assert datasets.available()["sample_iqa"].built is False
 
 
 def test_a_change_of_any_module_that_makes_the_images_makes_builds_stale():
-    sources = set(datasets.DATABASES["sample_iqa"])
+    sources = set(_store.SAMPLE_SOURCES)
     package = sample_iqa.__name__.split(".", maxsplit=1)[0]
     used = {
         value.__module__
@@ -405,7 +449,7 @@ def test_an_interrupted_build_leaves_nothing_half_made(small, monkeypatch, error
         datasets.load("sample_iqa")
     assert {path.name for path in files_in(small)} <= {".lock"}
     assert not list(small.rglob("*incomplete*"))
-    assert datasets.available()["sample_iqa"] is False
+    assert datasets.available()["sample_iqa"].built is False
 
     loaded = datasets.load("sample_iqa")
     assert [len(loaded[split]) for split in SPLITS] == [5, 5, 5]
@@ -416,22 +460,22 @@ def test_what_a_killed_build_left_is_cleared_away(built):
     half_made = whole.with_name("1.0.0.incompleteA1B2C3_0")
     whole.rename(half_made)
     (half_made / "sample_iqa-test.tfrecord-00000-of-00001").unlink()
-    assert datasets.available()["sample_iqa"] is False
+    assert datasets.available()["sample_iqa"].built is False
 
     loaded = datasets.load("sample_iqa")
     assert [len(loaded[split]) for split in SPLITS] == [5, 5, 5]
     assert not half_made.exists()
-    assert datasets.available()["sample_iqa"] is True
+    assert datasets.available()["sample_iqa"].built is True
 
 
 def test_a_build_that_another_process_finished_meanwhile_is_used(
     small, small_cache, tmp_path, monkeypatch
 ):
-    prepare = datasets._prepare
+    prepare = _store.prepare
 
-    def wait_for_another_process(builder, manual_dir=None):
+    def wait_for_another_process(*arguments):
         shutil.copytree(small_cache, tmp_path, dirs_exist_ok=True)
-        prepare(builder, manual_dir)
+        prepare(*arguments)
 
-    monkeypatch.setattr(datasets, "_prepare", wait_for_another_process)
+    monkeypatch.setattr(_store, "prepare", wait_for_another_process)
     assert len(datasets.load("sample_iqa", split="train")) == 5

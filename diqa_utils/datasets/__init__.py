@@ -1,114 +1,208 @@
 """Image quality databases as `tf.data` datasets, one TFDS builder each.
 
-Every database comes in one schema: `distorted_image` and `reference_image` (uint8, 0..255),
-`image_id`, `reference_id`, `distortion`, `level`, the database's own score, and `quality`, the
-same opinion mapped to 0..1 where higher is better.
+Every database comes in one schema: `distorted_image` and, where there is one, `reference_image`
+(uint8, 0..255), `image_id`, `reference_id`, `distortion`, `level`, `score`, which is the
+database's own number, with `score_std` where its spread is published, and `quality`, the same
+opinion mapped to 0..1 where higher is better. The scores of `sample_iqa` are called `pseudo_dmos`:
+nobody gave them.
 """
 
 from __future__ import annotations
 
-import importlib
-import shutil
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
-from diqa_utils._cache import cache_folder, source_fingerprint
-from diqa_utils.datasets.splits import assert_disjoint, split_by_reference
+from diqa_utils.datasets import _store
+from diqa_utils.datasets._availability import Availability, Catalog
+from diqa_utils.datasets.catalog import CATALOG
+from diqa_utils.datasets.splits import (
+    assert_disjoint,
+    k_folds_by_reference,
+    repeated_splits,
+    split_by_reference,
+)
 
 if TYPE_CHECKING:
+    import numpy as np
     import tensorflow as tf
-    import tensorflow_datasets as tfds
 
-__all__ = ["assert_disjoint", "available", "load", "split_by_reference"]
+    from diqa_utils.datasets._verification import Report
 
-#: Every database, with the files whose change makes what was built from them stale.
-DATABASES: dict[str, tuple[str, ...]] = {
-    "sample_iqa": (
-        "datasets/sample_iqa/sample_iqa_dataset_builder.py",
-        "datasets/splits.py",
-        "distortions.py",
-        "preprocessing.py",
-    ),
-}
+__all__ = [
+    "assert_disjoint",
+    "available",
+    "k_folds_by_reference",
+    "load",
+    "read_table",
+    "repeated_splits",
+    "split_by_reference",
+    "verify",
+]
 
 
-def available() -> dict[str, bool]:
-    """Returns the databases that `load` knows, and whether each is built on this machine.
+def available(data_dir: str | PathLike[str] | None = None) -> Catalog:
+    """Returns the databases that `load` knows: what they hold, and whether they are here.
+
+    Args:
+        data_dir: where built databases are kept; the library's cache folder if None.
 
     Returns:
-        The name of every database, with True where it is in the cache already.
+        A dictionary by name, which prints as a table: whether the database is built on this
+        machine, its counts, its score and direction, where to get it, and its terms of use.
 
     Chapter: notebooks/01-building-the-dataset.ipynb
     """
-    built = {}
-    for name in DATABASES:
-        versions = _folder(name, None).glob(f"{name}/*/dataset_info.json")
-        built[name] = any(".incomplete" not in version.parent.name for version in versions)
-    return built
+    root = _path(data_dir)
+    return Catalog(
+        {name: Availability(CATALOG[name], built=_store.find_built(name, root)) for name in CATALOG}
+    )
 
 
 def load(
     name: str,
     *,
     split: str | None = None,
+    references: Iterable[str] | None = None,
+    seed: int | None = None,
     data_dir: str | PathLike[str] | None = None,
     manual_dir: str | PathLike[str] | None = None,
+    partial: bool = False,
+    download: bool = False,
+    **options: Any,
 ) -> tf.data.Dataset | dict[str, tf.data.Dataset]:
     """Loads a database, building it first where it has not been built.
 
     Args:
-        name: "sample_iqa".
-        split: "train", "validation" or "test", or TFDS's slicing of them ("train[:10]"); all of
-            them if None.
+        name: one of the names that `available` lists.
+        split: a part of the database, or TFDS's slicing and adding of parts ("train[:10]",
+            "rated+pristine"). If None, all parts but the one that is left out by default
+            (`pristine` in LIVE, `synthetic` in TID2013).
+        references: loads only the pictures of these references; needs a split.
+        seed: shuffles anew in every pass, before pictures are decoded; None keeps one order.
         data_dir: where built databases are kept; the library's cache folder if None.
-        manual_dir: where the files are that a person has to fetch by hand; not used by
-            "sample_iqa", which needs none.
+        manual_dir: the folder, or the archive, with the files that a person has to fetch. Only
+            needed for building; `manual/NAME` below the folder of built databases if None.
+        partial: accepts a copy that does not have all rows of the release. Every row that it has
+            must still be right and have its pictures.
+        download: fetches the files first, for a database that may be fetched (`biq2021`).
+        **options: of "folder_iqa" only: `scores`, the name of its table ("scores.csv"); `scale`,
+            the lowest and the highest score that there can be, (0, 1) if not given; and
+            `higher_is_better`, True if not given.
 
     Returns:
-        A dataset of feature dictionaries in a fixed order; for `split=None` a dictionary of
-        datasets by split.
+        A dataset of feature dictionaries; for `split=None` a dictionary of datasets by split.
 
     Raises:
-        ValueError: if the database or the split is not known.
+        ValueError: if the database, the split or a reference is not known, or a file of the
+            database is not as its owners ship it.
+        FileNotFoundError: if a file is missing; tells how to get them if all are.
+        TypeError: if the database does not take one of the options.
+        OSError: if the database cannot be written where it should go.
 
     Chapter: notebooks/01-building-the-dataset.ipynb
     """
-    if name not in DATABASES:
-        raise ValueError(f"There is no database {name!r}; known: {', '.join(DATABASES)}.")
-    module = importlib.import_module(f"diqa_utils.datasets.{name}.{name}_dataset_builder")
-    builder = module.Builder(data_dir=_folder(name, data_dir))
-    _prepare(builder, manual_dir)
-    if split is not None and split.split("[")[0] not in builder.info.splits:
-        known = ", ".join(builder.info.splits)
-        raise ValueError(f"{name} has no split {split!r}; it has {known}.")
-    return builder.as_dataset(split=split, shuffle_files=False)
+    if references is not None and split is None:
+        raise ValueError("references needs a split: name the part to take them from.")
+    builder = _built(name, data_dir, manual_dir, partial, download, options)
+    if split is not None:
+        return _store.read(builder, split, references=references, seed=seed)
+    flag = CATALOG[name].flag
+    return {
+        part: _store.read(builder, part, seed=seed) for part in builder.info.splits if part != flag
+    }
 
 
-def _prepare(
-    builder: tfds.core.DatasetBuilder, manual_dir: str | PathLike[str] | None = None
-) -> None:
-    """Builds a database unless it is there, one process at a time; all of it or nothing."""
-    import tensorflow_datasets as tfds
+def read_table(
+    name: str,
+    *,
+    split: str,
+    data_dir: str | PathLike[str] | None = None,
+    manual_dir: str | PathLike[str] | None = None,
+    partial: bool = False,
+    **options: Any,
+) -> dict[str, np.ndarray]:
+    """Reads everything about the pictures of a database but the pictures.
 
-    built = Path(builder.data_path)
-    built.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(built.parent / ".lock"):
-        # TFDS removes what an exception interrupts; a killed process leaves its folder behind.
-        for half_made in built.parent.glob(f"{built.name}.incomplete*"):
-            shutil.rmtree(half_made)
-        if not built.exists():
-            print(f"Building {builder.name} in {built.parent}: once, about half a minute.")
-            tfds.disable_progress_bar()
-            config = tfds.download.DownloadConfig(manual_dir=manual_dir)
-            builder.download_and_prepare(download_config=config)
-        elif not builder.info.splits:  # built by another process since this builder was made
-            builder.info.read_from_directory(builder.data_path)
+    Args:
+        name: one of the names that `available` lists.
+        split: as in `load`.
+        data_dir: as in `load`.
+        manual_dir: as in `load`.
+        partial: as in `load`.
+        **options: as in `load`.
+
+    Returns:
+        One array per feature, in the order in which `load` gives the pictures.
+
+    Raises:
+        ValueError: as `load` does; other errors too.
+
+    Chapter: notebooks/01-building-the-dataset.ipynb
+    """
+    builder = _built(name, data_dir, manual_dir, partial, False, options)
+    return _store.table(builder, split)
 
 
-def _folder(name: str, data_dir: str | PathLike[str] | None) -> Path:
-    """Returns the folder of a database's builds by the present code."""
-    root = Path(data_dir) if data_dir else cache_folder() / "datasets"
-    return root / f"{name}-{source_fingerprint(*DATABASES[name])}"
+def verify(
+    name: str,
+    *,
+    data_dir: str | PathLike[str] | None = None,
+    manual_dir: str | PathLike[str] | None = None,
+    partial: bool = False,
+    **options: Any,
+) -> Report:
+    """Checks a copy of a database as its owners ship it: every row, and every picture.
+
+    Args:
+        name: one of the names that `available` lists.
+        data_dir: as in `load`.
+        manual_dir: as in `load`.
+        partial: as in `load`.
+        **options: as in `load`.
+
+    Returns:
+        What was looked at and all problems that were found: missing and damaged files, wrong
+        sizes and counts, ids that occur twice, scores off the scale.
+
+    Raises:
+        ValueError: if the database is not known, or is made and not fetched.
+        FileNotFoundError: if there are no files at all; tells how to get them.
+
+    Chapter: notebooks/01-building-the-dataset.ipynb
+    """
+    _store.check_name(name)
+    if name == "sample_iqa":
+        raise ValueError("sample_iqa is made on this machine: there are no files to verify.")
+    from diqa_utils.datasets._verification import verify_files
+
+    root = _store.database_root(_path(data_dir))
+    files_folder = _path(manual_dir)
+    with _store.open_files(name, root, files_folder) as files:
+        builder = _store.make_builder(
+            name, _path(data_dir), files_folder, partial=partial, options=options
+        )
+        return verify_files(builder, name, files)
+
+
+def _built(
+    name: str,
+    data_dir: str | PathLike[str] | None,
+    manual_dir: str | PathLike[str] | None,
+    partial: bool,
+    download: bool,
+    options: dict[str, Any],
+) -> Any:
+    """Returns the builder of a database that is built by now."""
+    root = _store.database_root(_path(data_dir))
+    files = _path(manual_dir)
+    if download and not _store.find_built(name, _path(data_dir)):
+        _store.fetch(name, root, files)
+    builder = _store.make_builder(name, _path(data_dir), files, partial=partial, options=options)
+    _store.prepare(builder, name, root, files)
+    return builder
+
+
+def _path(folder: str | PathLike[str] | None) -> Path | None:
+    return None if folder is None else Path(folder).expanduser().absolute()

@@ -60,3 +60,55 @@ def assert_disjoint(**parts: Iterable[str]) -> None:
                     f"{first} and {second} share {len(shared)} reference(s): "
                     f"{', '.join(sorted(shared)[:5])}. Split by reference, not by image."
                 )
+
+
+def repeated_splits(
+    reference_ids: Iterable[str], parts: Sequence[int], *, repeats: int, seed: int
+) -> list[tuple[list[str], ...]]:
+    """Splits the references several times, as the field does for one number with a spread.
+
+    Args:
+        reference_ids: as in `split_by_reference`.
+        parts: the share of each part, for example (80, 20).
+        repeats: how many splits.
+        seed: one seed gives one list of splits.
+
+    Returns:
+        One tuple of parts per split, each a sorted list of reference ids.
+
+    Raises:
+        ValueError: as `split_by_reference` does, or if there are no repeats.
+
+    Chapter: notebooks/01-building-the-dataset.ipynb
+    """
+    if repeats < 1:
+        raise ValueError(f"repeats must be at least 1, not {repeats}.")
+    references = sorted(set(reference_ids))
+    seeds = np.random.SeedSequence(seed).generate_state(repeats)
+    return [split_by_reference(references, parts, seed=int(number)) for number in seeds]
+
+
+def k_folds_by_reference(
+    reference_ids: Iterable[str], k: int, *, seed: int
+) -> list[tuple[list[str], list[str]]]:
+    """Deals the references into k parts, each of which is the test once.
+
+    Args:
+        reference_ids: as in `split_by_reference`.
+        k: how many folds, two or more.
+        seed: one seed gives one list of folds.
+
+    Returns:
+        One (training, test) pair per fold, each a sorted list of reference ids. Every reference
+        is in the test of exactly one fold.
+
+    Raises:
+        ValueError: if there are fewer references than folds, or fewer than two folds.
+
+    Chapter: notebooks/01-building-the-dataset.ipynb
+    """
+    if k < 2:
+        raise ValueError(f"k must be at least 2, not {k}: one fold leaves nothing to train on.")
+    references = sorted(set(reference_ids))
+    folds = split_by_reference(references, (1,) * k, seed=seed)
+    return [(sorted(set(references) - set(test)), test) for test in folds]

@@ -1,0 +1,164 @@
+"""What all builders of rated databases share: schema, checks, and the way from rows to examples."""
+
+import abc
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tqdm.auto import tqdm
+
+from diqa_utils.datasets._files import DatabaseFiles
+from diqa_utils.datasets._pictures import encoded, same_shape_problem
+from diqa_utils.datasets._rows import Row, check_rows
+from diqa_utils.datasets.catalog import CATALOG, Database
+
+#: References that are kept encoded in memory while a database is built.
+REFERENCES_KEPT = 128
+
+#: Rows are stored in one random order, so that a reader who shuffles within a small window of them
+#: still gets a good mixture.
+ORDER_SEED = 0
+
+
+class IqaBuilder(tfds.core.GeneratorBasedBuilder, abc.ABC):
+    """Builds a rated database from the files of its official release.
+
+    A builder says which rows the database has; everything else is here.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: ClassVar = {"1.0.0": "First release."}
+
+    #: Whether the counts must be those of the release.
+    complete = True
+
+    #: Where the files are; None asks TFDS for its folder of manual downloads.
+    files_folder: Path | None = None
+
+    @abc.abstractmethod
+    def read_rows(self, files: DatabaseFiles) -> list[Row]:
+        """Reads the score files.
+
+        Raises:
+            FileNotFoundError: if one of them is missing.
+            ValueError: if one of them is not as its owners ship it.
+        """
+
+    @property
+    def database(self) -> Database:
+        """What is known of the database before its files are read."""
+        return CATALOG[self.name]
+
+    @property
+    def has_references(self) -> bool:
+        """Whether the pictures were made from pristine ones."""
+        return self.database.references > 0
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether the standard deviation of each score is published."""
+        return True
+
+    def file_problem(self, name: str, content: bytes) -> str | None:
+        """Says what is wrong with a file, beyond what can be seen by decoding it."""
+        return None
+
+    def part_of(self, row: Row) -> str:
+        """Returns the name of the part of the database that a row is in."""
+        return (self.database.flag or "rated") if row.flagged else row.split
+
+    def example(self, row: Row, files: DatabaseFiles) -> dict[str, Any]:
+        """Reads one example, its pictures encoded.
+
+        Raises:
+            FileNotFoundError: if one of its pictures is missing.
+            ValueError: if one of them is damaged, or the two differ in size.
+        """
+        content = files.read(row.distorted)
+        if problem := self.file_problem(row.distorted, content):
+            raise ValueError(problem)
+        distorted, shape = encoded(content, row.distorted)
+        pictures = {"distorted_image": distorted}
+        if row.reference is not None:
+            pictures["reference_image"], reference_shape = self._reference(row.reference, files)
+            problem = same_shape_problem(row.distorted, shape, row.reference, reference_shape)
+            if problem:
+                raise ValueError(problem)
+        return pictures | self.labels(row)
+
+    def labels(self, row: Row) -> dict[str, Any]:
+        """Returns everything of an example but its pictures."""
+        labels: dict[str, Any] = {
+            "image_id": row.image_id,
+            "reference_id": row.reference_id,
+            "distortion": row.distortion,
+            "level": row.level,
+            "score": row.score,
+            "quality": self.database.scale.quality(row.score),
+        }
+        if self.has_spread:
+            labels["score_std"] = np.nan if row.score_std is None else row.score_std
+        if self.database.flag:
+            labels[self.database.flag] = row.flagged
+        return labels
+
+    @functools.lru_cache(maxsize=REFERENCES_KEPT)  # noqa: B019 - a builder lives for one build
+    def _reference(self, name: str, files: DatabaseFiles) -> tuple[bytes, tuple[int, int]]:
+        return encoded(files.read(name), name)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        # 8 bits a channel, as `read_image` gives them; files are stored as they are.
+        image = tfds.features.Image(shape=(None, None, 3))
+        features: dict[str, Any] = {"distorted_image": image}
+        if self.has_references:
+            features["reference_image"] = image
+        features |= dict.fromkeys(("image_id", "reference_id", "distortion"), tfds.features.Text())
+        features |= {"level": np.int32, "score": np.float32, "quality": np.float32}
+        if self.has_spread:
+            features["score_std"] = np.float32
+        if self.database.flag:
+            features[self.database.flag] = np.bool_
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(features),
+            supervised_keys=("distorted_image", "quality"),
+            disable_shuffling=True,
+            metadata=tfds.core.MetadataDict(),
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+        folder = self.files_folder or Path(dl_manager.manual_dir)
+        with DatabaseFiles(folder) as files:
+            rows = self.read_rows(files)
+        check_rows(rows, self.database, complete=self.complete)
+        parts: dict[str, list[Row]] = {part: [] for part in self.database.counts}
+        for index in np.random.default_rng(ORDER_SEED).permutation(len(rows)):
+            parts.setdefault(self.part_of(rows[index]), []).append(rows[index])
+        parts = {part: rows for part, rows in parts.items() if rows}
+        for part, chosen in parts.items():
+            self.info.metadata[part] = _columns([self.labels(row) for row in chosen])
+        return {part: self._generate_examples(chosen, folder) for part, chosen in parts.items()}
+
+    def _generate_examples(
+        self, rows: list[Row], folder: Path
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        with DatabaseFiles(folder) as files:
+            for number, row in enumerate(tqdm(rows, self.name, unit=" pictures", leave=False)):
+                yield number, self.example(row, files)
+
+
+def _columns(labels: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in labels] for name in labels[0]}
+
+
+def instructions(name: str) -> str:
+    """Tells a person how to get the files of a database."""
+    database = CATALOG[name]
+    return (
+        f"{database.title} comes from its owners, at {database.home} (terms: {database.terms}).\n"
+        f"{database.files}\n"
+        "Then pass that folder, or the archive itself, as manual_dir (--manual-dir on the command "
+        "line)."
+    )

@@ -1,0 +1,1 @@
+"""The database `biq2021`."""

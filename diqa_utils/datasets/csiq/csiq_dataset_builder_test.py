@@ -1,0 +1,19 @@
+"""TFDS's own checks of the builder, on made-up files in the layout of the release."""
+
+import made_up
+import made_up_case
+import tensorflow_datasets as tfds
+
+from diqa_utils.datasets.csiq import csiq_dataset_builder
+
+
+class CsiqTest(made_up_case.MadeUpTestCase):
+    """Registered, described by valid tags, readable, and without overlap between splits."""
+
+    DATASET_CLASS = csiq_dataset_builder.Builder
+    SPLITS = {"rated": 866}  # noqa: RUF012 - TFDS reads it from the class
+    make = staticmethod(made_up.csiq)
+
+
+if __name__ == "__main__":
+    tfds.testing.test_main()

@@ -1,0 +1,1 @@
+"""The database `kadid10k`."""

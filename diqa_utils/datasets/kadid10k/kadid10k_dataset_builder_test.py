@@ -1,0 +1,19 @@
+"""TFDS's own checks of the builder, on made-up files in the layout of the release."""
+
+import made_up
+import made_up_case
+import tensorflow_datasets as tfds
+
+from diqa_utils.datasets.kadid10k import kadid10k_dataset_builder
+
+
+class Kadid10kTest(made_up_case.MadeUpTestCase):
+    """Registered, described by valid tags, readable, and without overlap between splits."""
+
+    DATASET_CLASS = kadid10k_dataset_builder.Builder
+    SPLITS = {"rated": 10125}  # noqa: RUF012 - TFDS reads it from the class
+    make = staticmethod(made_up.kadid)
+
+
+if __name__ == "__main__":
+    tfds.testing.test_main()

@@ -1,0 +1,1 @@
+"""The database `live_iqa`."""

@@ -1,15 +1,14 @@
 """Helpers for the chapters: a quiet and seeded start, the source of a function, checked answers."""
 
 import ast
-import contextlib
 import inspect
-import os
-import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from diqa_utils._quiet import start_tensorflow_quietly
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
@@ -45,35 +44,13 @@ def setup(seed: int = 0) -> None:
 
     Chapter: notebooks/01-building-the-dataset.ipynb
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # The default, and what makes a CPU fast; spelt out, it goes without its announcement.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    with _silent_stderr():
-        import keras
-        import tensorflow as tf
+    start_tensorflow_quietly()
 
-        tf.zeros(1) + 1  # the first operation looks for devices
-    tf.get_logger().setLevel("ERROR")
-    keras.utils.set_random_seed(seed)
-
+    import keras
     import matplotlib.pyplot as plt
 
+    keras.utils.set_random_seed(seed)
     plt.rcParams.update(FIGURE_STYLE)
-
-
-@contextlib.contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Drops what compiled code writes to file descriptor 2, whatever its log level says."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
 
 
 def show_source(function: Any, *, docstring: bool = False) -> "Markdown":

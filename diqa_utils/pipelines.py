@@ -1,9 +1,11 @@
 """From a database to batches that the two training steps take.
 
-What does not change from epoch to epoch (decoding, normalisation, maps) is computed once and
-cached in memory; cropping and flipping come after it.
+What does not change from epoch to epoch (decoding, normalisation, maps) is computed once and kept
+in memory where it fits; cropping and flipping come after it. A larger database streams: it is
+decoded anew in every epoch, and only small patches are shuffled, so memory does not grow with it.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -21,8 +23,14 @@ from diqa_utils.preprocessing import MINIMUM_SIZE, normalize
 
 __all__ = ["error_map_batches", "score_batches", "to_error_map_example", "to_score_example"]
 
-#: Images to shuffle at a time where nobody knows how many there are.
-FALLBACK_BUFFER = 1024
+#: Bytes of examples that are kept in memory, if nobody says.
+MEMORY_LIMIT = 2**30
+
+#: Bytes of patches that are shuffled at a time while a database streams.
+SHUFFLED_BYTES = 2**26
+
+#: Of a normalised image and its two maps, float32.
+BYTES_PER_PIXEL = 4 * (1 + 2 / OUTPUT_STRIDE**2)
 
 Features = dict[str, tf.Tensor]
 
@@ -88,6 +96,7 @@ def error_map_batches(
     seed: int | None = None,
     exponent: float = DEFAULT_EXPONENT,
     alpha: float = DEFAULT_ALPHA,
+    memory_limit: int = MEMORY_LIMIT,
 ) -> tf.data.Dataset:
     """Makes the batches of step 1.
 
@@ -102,6 +111,10 @@ def error_map_batches(
             it gives one sequence. None keeps the order, for validation; patches need a seed.
         exponent: p of the error map.
         alpha: slope of the reliability map.
+        memory_limit: bytes. Normalised images and maps, about 4.5 bytes a pixel, are kept in memory
+            if they need no more; otherwise, and where nobody knows how many images there are, they
+            are made anew in every epoch, patches are shuffled within a window of 64 MiB, and whole
+            images come in the order of the dataset: let `datasets.load` shuffle those with a seed.
 
     Returns:
         A dataset of (normalised images, error maps, reliability maps); float32.
@@ -114,27 +127,19 @@ def error_map_batches(
 
     Chapter: notebooks/06-the-error-map-model.ipynb
     """
-    _check_not_empty(dataset)
-    examples = dataset.map(
+    if patch_size is not None:
+        _check_patches(patch_size, patches_per_image, seed)
+    examples, kept = _examples(
+        dataset,
         lambda features: to_error_map_example(features, exponent=exponent, alpha=alpha),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    ).cache()
-    if patch_size is None:
-        return _shuffled(examples, seed).batch(batch_size).prefetch(tf.data.AUTOTUNE)
-
-    if seed is None:
-        raise ValueError("Random patches need a seed.")
-    if patches_per_image < 1:
-        raise ValueError(f"patches_per_image must be at least 1, not {patches_per_image}.")
-    _check_patch_size(patch_size, examples.element_spec[0].shape)
-    passes = _shuffled(examples, seed).repeat(patches_per_image)
-    # A fresh pair of numbers for every patch of every epoch, from one seed.
-    seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
-    patches = tf.data.Dataset.zip(passes, seeds).map(
-        lambda example, numbers: _random_patch(example, patch_size, numbers),
-        num_parallel_calls=tf.data.AUTOTUNE,
+        memory_limit,
     )
-    return patches.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    if kept:
+        examples = _shuffled(examples, seed)
+    if patch_size is not None and seed is not None:
+        _check_size(patch_size, examples.element_spec[0].shape)
+        examples = _patches(examples, patch_size, patches_per_image, seed, in_turn=kept)
+    return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
 def score_batches(
@@ -143,6 +148,7 @@ def score_batches(
     batch_size: int,
     seed: int | None = None,
     alpha: float = DEFAULT_ALPHA,
+    memory_limit: int = MEMORY_LIMIT,
 ) -> tf.data.Dataset:
     """Makes the batches of step 2: whole images.
 
@@ -152,6 +158,9 @@ def score_batches(
         seed: shuffles anew in every epoch; together with TensorFlow's global seed it gives one
             sequence. None keeps the order.
         alpha: slope of the reliability map.
+        memory_limit: bytes. Normalised images, 4 bytes a pixel, are kept in memory if they need no
+            more; otherwise, and where nobody knows how many images there are, they are made anew in
+            every epoch and come in the order of the dataset: let `datasets.load` shuffle them.
 
     Returns:
         A dataset of (inputs of the score model, quality); float32.
@@ -161,20 +170,61 @@ def score_batches(
 
     Chapter: notebooks/07-regressing-the-score.ipynb
     """
-    _check_not_empty(dataset)
-    examples = dataset.map(
-        lambda features: to_score_example(features, alpha=alpha),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    ).cache()
-    return _shuffled(examples, seed).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    examples, kept = _examples(
+        dataset, lambda features: to_score_example(features, alpha=alpha), memory_limit
+    )
+    if kept:
+        examples = _shuffled(examples, seed)
+    return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
-def _shuffled(examples: tf.data.Dataset, seed: int | None) -> tf.data.Dataset:
-    """Shuffles cached examples. The buffer holds references into the cache, not copies."""
+def _examples(
+    dataset: tf.data.Dataset, make: Callable[[Features], Any], memory_limit: int
+) -> tuple[tf.data.Dataset, bool]:
+    """Makes an example of each image; says whether they are kept in memory."""
+    first = next(iter(dataset.take(1)), None)
+    if first is None:
+        raise ValueError("The dataset is empty: there is nothing to make batches of.")
+    examples = dataset.map(make, num_parallel_calls=tf.data.AUTOTUNE)
+    number = int(dataset.cardinality())
+    if 0 < number * _bytes(make(first)) <= memory_limit:
+        return examples.cache(), True
+    return examples, False
+
+
+def _bytes(example: Any) -> int:
+    tensors = (tf.convert_to_tensor(values) for values in tf.nest.flatten(example))
+    return sum(tf.size(tensor).numpy() * tensor.dtype.size for tensor in tensors)
+
+
+def _shuffled(kept: tf.data.Dataset, seed: int | None) -> tf.data.Dataset:
+    """Shuffles examples that are in memory: the buffer holds references to them, not copies."""
     if seed is None:
-        return examples
-    images = max(int(examples.cardinality()), FALLBACK_BUFFER)
-    return examples.shuffle(images, seed=seed, reshuffle_each_iteration=True)
+        return kept
+    return kept.shuffle(int(kept.cardinality()), seed=seed, reshuffle_each_iteration=True)
+
+
+def _patches(
+    examples: tf.data.Dataset, patch_size: int, number: int, seed: int, *, in_turn: bool
+) -> tf.data.Dataset:
+    """Cuts random patches, in turn one of every image or all of an image at once."""
+    if in_turn:
+        passes = examples.repeat(number)
+    else:
+        passes = examples.flat_map(lambda *one: tf.data.Dataset.from_tensors(one).repeat(number))
+        images = int(examples.cardinality())
+        if images >= 0:
+            passes = passes.apply(tf.data.experimental.assert_cardinality(images * number))
+    # A fresh pair of numbers for every patch of every epoch, from one seed.
+    seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
+    patches = tf.data.Dataset.zip(passes, seeds).map(
+        lambda example, numbers: _random_patch(example, patch_size, numbers),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    if in_turn:
+        return patches
+    window = SHUFFLED_BYTES // (patch_size**2 * BYTES_PER_PIXEL)
+    return patches.shuffle(int(window), seed=seed, reshuffle_each_iteration=True)
 
 
 def _random_patch(
@@ -201,19 +251,21 @@ def _random_patch(
     )
 
 
-def _check_patch_size(patch_size: int, image_shape: tf.TensorShape) -> None:
+def _check_patches(patch_size: int, patches_per_image: int, seed: int | None) -> None:
+    if seed is None:
+        raise ValueError("Random patches need a seed.")
+    if patches_per_image < 1:
+        raise ValueError(f"patches_per_image must be at least 1, not {patches_per_image}.")
     if patch_size % OUTPUT_STRIDE or patch_size < MINIMUM_SIZE:
         raise ValueError(
             f"patch_size must be a multiple of {OUTPUT_STRIDE}, {MINIMUM_SIZE} or more, "
             f"not {patch_size}."
         )
+
+
+def _check_size(patch_size: int, image_shape: tf.TensorShape) -> None:
     height, width = image_shape[:2]
     if any(side is not None and side < patch_size for side in (height, width)):
         raise ValueError(
             f"patch_size is {patch_size}, but the images are only {height} x {width} pixels."
         )
-
-
-def _check_not_empty(dataset: tf.data.Dataset) -> None:
-    if next(iter(dataset.take(1)), None) is None:
-        raise ValueError("The dataset is empty: there is nothing to make batches of.")

@@ -667,7 +667,7 @@ def test_archives_that_are_damaged_or_protected_are_named(small_kadid, tmp_path)
         datasets.verify("kadid10k", manual_dir=archive)
     packed = made_up.tarred(small_kadid, tmp_path / "kadid10k.tar.gz")
     content = packed.read_bytes()
-    packed.write_bytes(content[:-20])
+    packed.write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r"archive '.*kadid10k.tar.gz' is damaged or not whole"):
         datasets.verify("kadid10k", manual_dir=packed)
     # One bit of the flags of each file says that it is encrypted.

@@ -11,6 +11,7 @@ import tensorflow as tf
 matplotlib.use("Agg")
 
 from diqa_utils import notebook
+from diqa_utils._quiet import silent_stderr
 
 START = """
 from diqa_utils import notebook
@@ -85,7 +86,7 @@ def test_setup_gives_the_standard_error_back(capfd):
 
 
 def test_silent_stderr_drops_what_compiled_code_writes(capfd):
-    with notebook._silent_stderr():
+    with silent_stderr():
         os.write(2, b"noise")
     os.write(2, b"signal")
     assert capfd.readouterr().err == "signal"

@@ -23,6 +23,12 @@ from diqa_utils.preprocessing import normalize
 
 NUMBER, SIZE = 5, (64, 84)
 
+#: Bytes that the five images and their maps take in memory.
+KEPT = NUMBER * 64 * 84 * 4 * (1 + 2 / 16)
+
+#: Limits with which they are kept in memory, and with which they stream.
+BOTH_WAYS = pytest.mark.parametrize("memory_limit", [KEPT, 0], ids=["kept", "streaming"])
+
 
 def images(rng, number, size=SIZE):
     """Features of made-up images, each with a contrast of its own."""
@@ -87,7 +93,8 @@ class Source:
         signature = {
             name: tf.TensorSpec(values.shape[1:], values.dtype) for name, values in features.items()
         }
-        self.dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+        endless = tf.data.Dataset.from_generator(generate, output_signature=signature)
+        self.dataset = endless.apply(tf.data.experimental.assert_cardinality(NUMBER))
 
 
 # One image
@@ -130,21 +137,21 @@ def test_examples_refuse_a_pair_of_different_sizes(features):
 # Batches of whole images
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("settings", [{}, {"exponent": 0.5, "alpha": 10.0}])
-def test_whole_images_come_in_order_without_a_seed(dataset, features, settings):
-    batches = error_map_batches(dataset, batch_size=2, **settings)
+def test_whole_images_come_in_order_without_a_seed(dataset, features, settings, memory_limit):
+    batches = error_map_batches(dataset, batch_size=2, memory_limit=memory_limit, **settings)
     assert [len(batch[0]) for batch in batches] == [2, 2, 1]
-    expected = zip(
-        *(to_error_map_example(one(features, i), **settings) for i in range(NUMBER)), strict=True
-    )
+    examples = [to_error_map_example(one(features, i), **settings) for i in range(NUMBER)]
     for _ in range(2):
-        for part, values in zip(collect(batches), expected, strict=False):
+        for part, values in zip(collect(batches), zip(*examples, strict=True), strict=True):
             assert part.dtype == np.float32
             np.testing.assert_allclose(part, np.stack(values), atol=1e-3)
 
 
-def test_score_batches_come_in_order_without_a_seed(dataset, features):
-    batches = list(score_batches(dataset, batch_size=2))
+@pytest.mark.parametrize("memory_limit", [pipelines.MEMORY_LIMIT, 0])
+def test_score_batches_come_in_order_without_a_seed(dataset, features, memory_limit):
+    batches = list(score_batches(dataset, batch_size=2, memory_limit=memory_limit))
     assert [len(quality) for _, quality in batches] == [2, 2, 1]
     quality = np.concatenate([quality for _, quality in batches])
     np.testing.assert_array_equal(quality, features["quality"])
@@ -196,7 +203,7 @@ def test_shuffling_differs_by_epoch_and_repeats_by_seed(dataset, features):
 def test_images_are_read_once_and_shuffled_after_the_cache(features, patches):
     # A shuffle before the cache would hold decoded images, and freeze the order of epoch 1.
     source = Source(features)
-    batches = error_map_batches(source.dataset, batch_size=2, seed=0, **patches)
+    batches = error_map_batches(source.dataset, batch_size=2, seed=0, memory_limit=KEPT, **patches)
     epochs = [collect(batches)[0]]
     reads = source.reads
     epochs += [collect(batches)[0] for _ in range(3)]
@@ -211,6 +218,45 @@ def test_score_batches_read_their_images_once(features):
     for _ in range(3):
         assert len([*batches]) == 3
     assert source.reads <= NUMBER + 2
+
+
+@pytest.mark.parametrize("patches", [{}, {"patch_size": 48, "patches_per_image": 3}])
+def test_what_does_not_fit_in_memory_is_read_once_in_every_epoch(features, patches):
+    source = Source(features)
+    batches = error_map_batches(
+        source.dataset, batch_size=2, seed=0, memory_limit=KEPT - 1, **patches
+    )
+    before = source.reads
+    for _ in range(3):
+        collect(batches)
+    assert source.reads - before == 3 * NUMBER
+
+
+def test_score_batches_of_what_does_not_fit_in_memory_are_read_anew(features):
+    source = Source(features)
+    batches = score_batches(source.dataset, batch_size=2, seed=0, memory_limit=0)
+    before = source.reads
+    for _ in range(3):
+        assert len([*batches]) == 3
+    assert source.reads - before == 3 * NUMBER
+
+
+def test_images_of_unknown_number_stream(features):
+    source = Source(features)
+    unknown = source.dataset.filter(lambda _: True)
+    batches = score_batches(unknown, batch_size=2, seed=0)
+    for _ in range(2):
+        assert len([*batches]) == 3
+    assert source.reads >= 2 * NUMBER
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize(
+    ("patches", "number"), [({}, 3), ({"patch_size": 48, "patches_per_image": 3}, 8)]
+)
+def test_the_number_of_batches_is_known(dataset, patches, number, memory_limit):
+    batches = error_map_batches(dataset, batch_size=2, seed=0, memory_limit=memory_limit, **patches)
+    assert len(batches) == number == len([*batches])
 
 
 # Patches
@@ -229,9 +275,17 @@ def places(patch, whole):
     ]
 
 
-def test_image_and_maps_of_a_patch_are_cut_from_one_place(dataset, features):
+@BOTH_WAYS
+def test_image_and_maps_of_a_patch_are_cut_from_one_place(dataset, memory_limit):
     patches = collect(
-        error_map_batches(dataset, batch_size=4, patch_size=48, patches_per_image=8, seed=0)
+        error_map_batches(
+            dataset,
+            batch_size=4,
+            patch_size=48,
+            patches_per_image=8,
+            seed=0,
+            memory_limit=memory_limit,
+        )
     )
     whole = collect(error_map_batches(dataset, batch_size=NUMBER))
     assert [part.shape for part in patches] == [
@@ -261,6 +315,8 @@ def test_image_and_maps_of_a_patch_are_cut_from_one_place(dataset, features):
     assert mirrors == {False, True}
     counts = np.bincount([index for index, *_ in found])
     assert counts.tolist() == [8] * NUMBER
+    # Patches of one image do not come in a row.
+    assert len({index for index, *_ in found[:8]}) > 2
 
 
 def test_half_of_the_patches_are_mirrored(features):
@@ -272,7 +328,8 @@ def test_half_of_the_patches_are_mirrored(features):
     assert 10 <= sum(mirrored) <= 30
 
 
-def test_patches_differ_by_epoch_and_repeat_by_seed(dataset):
+@BOTH_WAYS
+def test_patches_differ_by_epoch_and_repeat_by_seed(dataset, memory_limit):
     def epochs(seed):
         batches = error_map_batches(
             # Of one image: the patches differ because they are cut elsewhere.
@@ -281,6 +338,7 @@ def test_patches_differ_by_epoch_and_repeat_by_seed(dataset):
             patch_size=48,
             patches_per_image=6,
             seed=seed,
+            memory_limit=memory_limit,
         )
         return [collect(batches)[0] for _ in range(2)]
 

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from diqa_utils import datasets
+from diqa_utils._quiet import start_tensorflow_quietly
 
 app = typer.Typer(
     help="Databases of image quality on this machine.",
@@ -37,7 +38,7 @@ LowerIsBetter = Annotated[
 @app.command("list")
 def list_databases(data_dir: DataDir = None) -> None:
     """List all databases: whether they are installed, what they hold, where to get them."""
-    Console().print(datasets.available(data_dir).table())
+    Console().print(datasets.available(data_dir))
 
 
 @app.command()
@@ -101,6 +102,7 @@ def _options(
 
 @contextmanager
 def _errors_in_words() -> Iterator[None]:
+    start_tensorflow_quietly()
     try:
         yield
     except (ValueError, TypeError, OSError) as error:

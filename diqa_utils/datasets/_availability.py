@@ -3,13 +3,19 @@
 import io
 from dataclasses import dataclass
 
-from rich.console import Console
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
 from rich.table import Table
 
 from diqa_utils.datasets.catalog import Database
 
 TITLES = ("name", "installed", "pictures", "references", "score", "better", "from", "terms")
-WIDTH = 150
+
+#: Columns of the first table on a terminal; the others are in the second.
+COUNTS = 6
+
+#: Characters in a line that is wide enough for both.
+WIDTH = 110
 
 
 @dataclass(frozen=True)
@@ -42,19 +48,22 @@ class Availability:
 class Catalog(dict[str, Availability]):
     """The databases by name; prints as a table, in a notebook too."""
 
-    def table(self) -> Table:
-        """Returns the table for a terminal."""
-        table = Table(show_lines=True)
-        for title in TITLES:
-            table.add_column(title, no_wrap=title == "name", overflow="fold")
+    def __rich__(self) -> Group:
+        """The table for a terminal, in two parts: what they hold, and where to get them."""
+        counts, sources = Table(box=SIMPLE_HEAD), Table(box=SIMPLE_HEAD)
+        for title in TITLES[:COUNTS]:
+            counts.add_column(title, no_wrap=title == "name")
+        sources.add_column("name", no_wrap=True)
+        sources.add_column("from, and on what terms", overflow="fold")
         for entry in self.values():
-            table.add_row(*entry.cells)
-        return table
+            counts.add_row(*entry.cells[:COUNTS])
+            sources.add_row(entry.database.name, "\n".join(entry.cells[COUNTS:]))
+        return Group(counts, sources)
 
     def __str__(self) -> str:
-        console = Console(file=io.StringIO(), width=WIDTH)
-        console.print(self.table())
-        return console.file.getvalue()  # type: ignore[attr-defined]
+        text = io.StringIO()
+        Console(file=text, width=WIDTH).print(self)
+        return text.getvalue()
 
     def _repr_markdown_(self) -> str:
         lines = [TITLES, ("---",) * len(TITLES), *(entry.cells for entry in self.values())]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import importlib
+import io
 import json
+import logging
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +82,8 @@ def make_builder(
         with open_files(name, root, manual_dir) as files:
             config = module.config(files, **(options or {}))
         key = _contents_key(files.root, vars(config))
-        builder = module.Builder(data_dir=root / f"{name}-{key}", config=config)
+        with _no_warnings():  # that the configuration is not one of the builder's own
+            builder = module.Builder(data_dir=root / f"{name}-{key}", config=config)
     elif partial:
         files_root = check_files_folder(name, root, manual_dir)
         key = _contents_key(files_root, {})
@@ -171,7 +175,8 @@ def prepare(
                 _check_room(builder.files_folder, built.parent)
             print(f"Building {name} in {built.parent}: once{_how_long(name)}.")
             tfds.disable_progress_bar()
-            builder.download_and_prepare()
+            with contextlib.redirect_stdout(io.StringIO()):  # it speaks of a download
+                builder.download_and_prepare()
     except (OSError, _tensorflow_errors()) as error:
         raise _in_words(error, built.parent) from error
 
@@ -292,6 +297,18 @@ def _check_room(files: Path, folder: Path) -> None:
             errno.ENOSPC,
             f"building needs about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free",
         )
+
+
+@contextlib.contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Keeps what TFDS logs to itself unless it is an error."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _how_long(name: str) -> str:

@@ -1,12 +1,16 @@
 """What all builders of rated databases share: schema, checks, and the way from rows to examples."""
 
 import abc
+import errno
 import functools
+import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from tqdm.auto import tqdm
 
@@ -22,6 +26,12 @@ REFERENCES_KEPT = 128
 #: still gets a good mixture.
 ORDER_SEED = 0
 
+#: Examples in a file.
+SHARD = 512
+
+#: Room that a build needs, as a share of the pictures themselves.
+SPARE = 1.05
+
 
 class IqaBuilder(tfds.core.GeneratorBasedBuilder, abc.ABC):
     """Builds a rated database from the files of its official release.
@@ -35,8 +45,8 @@ class IqaBuilder(tfds.core.GeneratorBasedBuilder, abc.ABC):
     #: Whether the counts must be those of the release.
     complete = True
 
-    #: Where the files are; None asks TFDS for its folder of manual downloads.
-    files_folder: Path | None = None
+    #: The files; None asks TFDS for its folder of manual downloads.
+    files: DatabaseFiles | None = None
 
     @abc.abstractmethod
     def read_rows(self, files: DatabaseFiles) -> list[Row]:
@@ -129,24 +139,67 @@ class IqaBuilder(tfds.core.GeneratorBasedBuilder, abc.ABC):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        folder = self.files_folder or Path(dl_manager.manual_dir)
-        with DatabaseFiles(folder) as files:
-            rows = self.read_rows(files)
+        files = self.files or DatabaseFiles(Path(dl_manager.manual_dir))
+        rows = self.read_rows(files)
         check_rows(rows, self.database, complete=self.complete)
+        check_room(Path(self.data_dir), sum(self._stored_bytes(row, files) for row in rows))
         parts: dict[str, list[Row]] = {part: [] for part in self.database.counts}
         for index in np.random.default_rng(ORDER_SEED).permutation(len(rows)):
             parts.setdefault(self.part_of(rows[index]), []).append(rows[index])
         parts = {part: rows for part, rows in parts.items() if rows}
         for part, chosen in parts.items():
             self.info.metadata[part] = _columns([self.labels(row) for row in chosen])
-        return {part: self._generate_examples(chosen, folder) for part, chosen in parts.items()}
+        return {part: self._generate_examples(chosen, files) for part, chosen in parts.items()}
+
+    def _stored_bytes(self, row: Row, files: DatabaseFiles) -> int:
+        """How much a row takes; one whose picture is missing is found when it is read."""
+        names = [name for name in (row.distorted, row.reference) if name and name in files]
+        return sum(files.size(name) for name in names)
 
     def _generate_examples(
-        self, rows: list[Row], folder: Path
+        self, rows: list[Row], files: DatabaseFiles
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        with DatabaseFiles(folder) as files:
-            for number, row in enumerate(tqdm(rows, self.name, unit=" pictures", leave=False)):
-                yield number, self.example(row, files)
+        for number, row in enumerate(tqdm(rows, self.name, unit=" pictures", leave=False)):
+            yield number, self.example(row, files)
+
+    def _download_and_prepare(
+        self, dl_manager: tfds.download.DownloadManager, download_config: Any = None
+    ) -> None:
+        """Writes the examples one after the other.
+
+        What TFDS does by itself is to sort them first, for which it writes them to the disk and
+        reads all that are to keep their order into memory at once.
+        """
+        parts = self._split_generators(dl_manager)
+        written = [self._write_part(part, examples) for part, examples in parts.items()]
+        self.info.set_splits(tfds.core.SplitDict(written))
+
+    def _write_part(
+        self, part: str, examples: Iterator[tuple[int, dict[str, Any]]]
+    ) -> tfds.core.SplitInfo:
+        template = tfds.core.ShardedFileTemplate(
+            data_dir=self.data_path, dataset_name=self.name, split=part, filetype_suffix="tfrecord"
+        )
+        number, size = len(self.info.metadata[part]["image_id"]), 0
+        lengths = [min(SHARD, number - start) for start in range(0, number, SHARD)]
+        for index, length in enumerate(lengths):
+            path = template.sharded_filepath(shard_index=index, num_shards=len(lengths))
+            with tf.io.TFRecordWriter(str(path)) as file:
+                for _, example in itertools.islice(examples, length):
+                    record = self.info.features.serialize_example(example)
+                    file.write(record)
+                    size += len(record)
+        return tfds.core.SplitInfo(part, lengths, size, template)
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Raises an OSError if what is to be written is larger than what is free."""
+    free = shutil.disk_usage(folder).free
+    if free < needed * SPARE:
+        raise OSError(
+            errno.ENOSPC,
+            f"building needs about {needed * SPARE / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free",
+        )
 
 
 def _columns(labels: list[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -15,6 +15,9 @@ KINDS = frozenset({"BMP", "JPEG", "MPO", "PNG"})
 #: What TensorFlow puts around the reason of an error.
 NOT_FOR_PEOPLE = re.compile(r"\{\{.*?\}+|\[Op:.*", re.DOTALL)
 
+#: The first bytes of a JPEG file.
+JPEG_START = b"\xff\xd8\xff"
+
 ORIENTATION = 0x0112  # the EXIF tag
 UPRIGHT = 1
 
@@ -29,6 +32,13 @@ def decode(content: tf.Tensor) -> tf.Tensor:
         lambda: tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE"),
         lambda: tf.io.decode_image(content, channels=3, expand_animations=False),
     )
+
+
+def _decode_now(content: bytes) -> tf.Tensor:
+    """Decodes as `decode` does, without the cost that `tf.cond` has outside of a graph."""
+    if content.startswith(JPEG_START):
+        return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
+    return tf.io.decode_image(content, channels=3, expand_animations=False)
 
 
 def encoded(content: bytes, name: str) -> tuple[bytes, tuple[int, int]]:
@@ -47,7 +57,7 @@ def encoded(content: bytes, name: str) -> tuple[bytes, tuple[int, int]]:
         height, width, _ = pixels.shape
         return buffer.getvalue(), (height, width)
     try:
-        height, width, _ = decode(tf.constant(content)).shape
+        height, width, _ = _decode_now(content).shape
     except tf.errors.InvalidArgumentError as error:
         reason = NOT_FOR_PEOPLE.sub("", str(error.message)).strip()
         raise ValueError(f"{name!r} is damaged and cannot be decoded: {reason}") from error

@@ -36,9 +36,6 @@ SAMPLE_SOURCES = (
 #: lie on the disk in a random order already, so this only changes it from epoch to epoch.
 SHUFFLED = 128
 
-#: Room that a build needs beyond the pictures themselves.
-SPARE = 1.05
-
 #: What goes wrong with a folder, in words.
 FOLDER_ERRORS = {
     errno.ENOSPC: "the disk is full",
@@ -170,13 +167,13 @@ def prepare(
                 if not builder.info.splits:  # built by another process since this builder was made
                     builder.info.read_from_directory(builder.data_path)
                 return
-            if name != "sample_iqa":
-                builder.files_folder = check_files_folder(name, root, manual_dir)
-                _check_room(builder.files_folder, built.parent)
-            print(f"Building {name} in {built.parent}: once{_how_long(name)}.")
-            tfds.disable_progress_bar()
-            with contextlib.redirect_stdout(io.StringIO()):  # it speaks of a download
-                builder.download_and_prepare()
+            with contextlib.ExitStack() as resources:
+                if name != "sample_iqa":
+                    builder.files = resources.enter_context(open_files(name, root, manual_dir))
+                print(f"Building {name} in {built.parent}: once{_how_long(name)}.")
+                tfds.disable_progress_bar()
+                with contextlib.redirect_stdout(io.StringIO()):  # it speaks of a download
+                    builder.download_and_prepare()
     except (OSError, _tensorflow_errors()) as error:
         raise _in_words(error, built.parent) from error
 
@@ -285,18 +282,6 @@ def _with_references(
     names = tf.constant(sorted(wanted))
     kept = dataset.filter(lambda features: tf.reduce_any(features["reference_id"] == names))
     return kept.apply(tf.data.experimental.assert_cardinality(np.isin(there, list(wanted)).sum()))
-
-
-def _check_room(files: Path, folder: Path) -> None:
-    """Raises an OSError if what is to be written is larger than what is free."""
-    paths = [files] if files.is_file() else [path for path in files.rglob("*") if path.is_file()]
-    needed = int(SPARE * sum(path.stat().st_size for path in paths))
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise OSError(
-            errno.ENOSPC,
-            f"building needs about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free",
-        )
 
 
 @contextlib.contextmanager

@@ -1,0 +1,200 @@
+"""What it costs to build a database, to read it, and to train on one that does not fit in memory.
+
+    python -m benchmarks.database_pipelines
+
+The database is made for the purpose: 10,000 JPEG files and 100 references as PNG, cut from the
+photographs of the sample database. Where `DIQA_DATA_DIR` names a folder with files of BIQ2021, they
+are built and read too. Speed is given as a ratio of two things that are timed in turn, in one run
+on one machine; the peak of memory is that of a process of its own.
+"""
+
+import csv
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from benchmarks.results import write
+from diqa_utils import datasets, pipelines
+from diqa_utils.datasets.sample_iqa import sample_iqa_dataset_builder as sample
+
+NAME = "database_pipelines"
+
+#: (width, height) of a made picture.
+SIZE = (384, 288)
+REFERENCES, VERSIONS = 100, 100
+
+PICTURES = frozenset({".jpg", ".png"})
+
+#: Pictures whose reading is timed.
+TIMED = 2000
+ROUNDS = 5
+
+#: Pictures whose training pipelines are measured.
+NUMBERS = (1000, 10_000)
+PIPELINES: dict[str, Callable[..., tf.data.Dataset]] = {
+    "error_map_batches": lambda dataset, **settings: pipelines.error_map_batches(
+        dataset, batch_size=8, patch_size=96, patches_per_image=2, seed=0, **settings
+    ),
+    "score_batches": lambda dataset, **settings: pipelines.score_batches(
+        dataset, batch_size=8, seed=0, **settings
+    ),
+}
+
+
+def make_pictures(folder: Path) -> None:
+    """Writes a folder of the kind that `folder_iqa` reads."""
+    random = np.random.default_rng(0)
+    photographs = [Image.fromarray(read()).convert("RGB") for read in sample.PHOTOGRAPHS.values()]
+    rows = []
+    for number in range(REFERENCES):
+        reference = _piece(photographs[number % len(photographs)], random)
+        reference.save(folder / f"reference-{number}.png")
+        for version in range(VERSIONS):
+            quality = int(random.integers(10, 96))
+            name = f"picture-{number}-{version}.jpg"
+            reference.save(folder / name, quality=quality)
+            rows.append((name, f"reference-{number}.png", quality / 100))
+    with open(folder / "scores.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("image", "reference", "score"), *rows])
+
+
+def _piece(photograph: Image.Image, random: np.random.Generator) -> Image.Image:
+    scale = max(SIZE[0] / photograph.width, SIZE[1] / photograph.height, 1)
+    large = photograph.resize([round(scale * side) for side in photograph.size])
+    left, top = (
+        int(random.integers(0, whole - side + 1))
+        for whole, side in zip(large.size, SIZE, strict=True)
+    )
+    return large.crop((left, top, left + SIZE[0], top + SIZE[1]))
+
+
+def building(name: str, files: Path, **settings: Any) -> dict[str, float]:
+    """Times building a database against copying and decoding each of its files once."""
+    pictures = [path for path in files.rglob("*") if path.suffix.lower() in PICTURES]
+    with tempfile.TemporaryDirectory() as copies:
+        start = time.perf_counter()
+        for number, path in enumerate(pictures):
+            copy = Path(shutil.copyfile(path, Path(copies) / str(number)))
+            tf.io.decode_image(copy.read_bytes(), channels=3, expand_animations=False)
+        copied = time.perf_counter() - start
+    start = time.perf_counter()
+    datasets.load(name, manual_dir=files, **settings)
+    built = time.perf_counter() - start
+    return {
+        "files": len(pictures),
+        "copy_and_decode_s": copied,
+        "build_s": built,
+        "speed_ratio": copied / built,
+    }
+
+
+def reading(name: str, files: Path, **settings: Any) -> dict[str, float]:
+    """Times reading a built database against decoding the same bytes, which lie in memory."""
+    settings |= {"manual_dir": files}
+    table = datasets.read_table(name, **settings)
+    pictures = list(table["image_id"])
+    if name == "folder_iqa":
+        pictures += list(table["reference_id"])
+    # An id is the name of a file, in BIQ2021 without its extension.
+    places = {key: path for path in files.rglob("*") for key in (path.name, path.stem)}
+    encoded = [places[picture].read_bytes() for picture in pictures]
+    bare = tf.data.Dataset.from_tensor_slices(encoded).map(
+        lambda content: tf.io.decode_image(content, channels=3, expand_animations=False),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    ours = datasets.load(name, **settings)
+    both = [(_pass(ours), _pass(bare)) for _ in range(ROUNDS + 1)][1:]  # the first warms up
+    ratios = [bare_s / ours_s for (ours_s, _), (bare_s, _) in both]
+    return {
+        "files": len(encoded),
+        "rounds": ROUNDS,
+        "bare_s": median(seconds for _, (seconds, _) in both),
+        "ours_s": median(seconds for (seconds, _), _ in both),
+        "ours_cores_busy": median(cores for (_, cores), _ in both),
+        "speed_ratio": median(ratios),
+        "lowest_speed_ratio": min(ratios),
+    }
+
+
+def _pass(dataset: tf.data.Dataset) -> tuple[float, float]:
+    """Returns the seconds that a pass takes, and how many cores it keeps busy."""
+    start, busy = time.perf_counter(), time.process_time()
+    for _ in dataset:
+        pass
+    seconds = time.perf_counter() - start
+    return seconds, (time.process_time() - busy) / seconds
+
+
+def memory(files: Path, data_dir: Path) -> dict[str, Any]:
+    """Measures the peak of memory of one epoch in MiB, each time in a process of its own."""
+    return {
+        pipeline: {
+            way: {
+                str(number): _peak(pipeline, number, limit, files, data_dir) for number in NUMBERS
+            }
+            for way, limit in (("streaming", 0), ("default", pipelines.MEMORY_LIMIT))
+        }
+        for pipeline in PIPELINES
+    }
+
+
+def _peak(pipeline: str, number: int, limit: int, files: Path, data_dir: Path) -> int:
+    arguments = [pipeline, str(number), str(limit), str(files), str(data_dir)]
+    command = [sys.executable, "-m", f"benchmarks.{NAME}", *arguments]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return int(done.stdout.split()[-1])
+
+
+def one_epoch(pipeline: str, number: str, limit: str, files: str, data_dir: str) -> None:
+    """Goes through one epoch and prints the peak of memory of this process in MiB."""
+    dataset = datasets.load(
+        "folder_iqa", split=f"rated[:{number}]", seed=0, manual_dir=files, data_dir=data_dir
+    )
+    for _ in PIPELINES[pipeline](dataset, memory_limit=int(limit)):
+        pass
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+
+
+def rounded(results: Any) -> Any:
+    """Rounds every number of nested results to three digits after the point."""
+    if isinstance(results, dict):
+        return {name: rounded(value) for name, value in results.items()}
+    return round(results, 3)
+
+
+def main() -> None:
+    results: dict[str, Any] = {"building": {}, "reading": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        files, data_dir = Path(folder) / "files", Path(folder) / "built"
+        files.mkdir()
+        make_pictures(files)
+        databases: list[tuple[str, Path, str, dict[str, Any]]] = [
+            ("folder_iqa", files, f"rated[:{TIMED}]", {})
+        ]
+        if "DIQA_DATA_DIR" in os.environ:
+            biq2021 = Path(os.environ["DIQA_DATA_DIR"]) / "biq2021"
+            databases.append(("biq2021", biq2021, f"train[:{TIMED}]", {"partial": True}))
+        for name, place, split, settings in databases:
+            settings |= {"data_dir": data_dir}
+            results["building"][name] = building(name, place, **settings)
+            results["reading"][name] = reading(name, place, split=split, **settings)
+            print(name, rounded(results["building"][name]), rounded(results["reading"][name]))
+        results["memory"] = memory(files, data_dir)
+        print(results["memory"])
+    write(NAME, rounded(results))
+
+
+if __name__ == "__main__":
+    one_epoch(*sys.argv[1:]) if sys.argv[1:] else main()

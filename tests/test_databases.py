@@ -790,9 +790,11 @@ def test_an_interrupted_build_starts_again(small_kadid, tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             datasets.load("kadid10k", **settings)
     assert not list(tmp_path.rglob("*tfrecord*"))
-    assert datasets.available(tmp_path)["kadid10k"].built is False
+    assert datasets.available(tmp_path)["kadid10k"].built_in_part is False
     assert len(datasets.load("kadid10k", split="rated", **settings)) == 250
-    assert datasets.available(tmp_path)["kadid10k"].built is True
+    here = datasets.available(tmp_path)
+    assert (here["kadid10k"].built, here["kadid10k"].built_in_part) == (False, True)
+    assert "in part" in str(here)
 
 
 def test_a_folder_that_cannot_be_written_is_named(small_kadid, tmp_path, monkeypatch):

@@ -50,13 +50,21 @@ def available(data_dir: str | PathLike[str] | None = None) -> Catalog:
 
     Returns:
         A dictionary by name, which prints as a table: whether the database is built on this
-        machine, its counts, its score and direction, where to get it, and its terms of use.
+        machine ("in part" from a partial copy), its counts, its score and direction, where to get
+        it, and its terms of use.
 
     Chapter: notebooks/01-building-the-dataset.ipynb
     """
     root = _path(data_dir)
     return Catalog(
-        {name: Availability(CATALOG[name], built=_store.find_built(name, root)) for name in CATALOG}
+        {
+            name: Availability(
+                database,
+                built=_store.find_built(name, root),
+                built_in_part=_store.find_built(name, root, partial=True),
+            )
+            for name, database in CATALOG.items()
+        }
     )
 
 

@@ -20,10 +20,11 @@ WIDTH = 110
 
 @dataclass(frozen=True)
 class Availability:
-    """A database, and whether it is built on this machine."""
+    """A database, and whether it is built on this machine, whole or at least a part of it."""
 
     database: Database
     built: bool
+    built_in_part: bool = False
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -35,7 +36,7 @@ class Availability:
         scale = f"{database.scale.lowest:g} to {database.scale.highest:g}"
         return (
             database.name,
-            "yes" if self.built else "no",
+            "yes" if self.built else "in part" if self.built_in_part else "no",
             ", ".join(counts).replace(" rated", "").replace(", (", " (") or "yours",
             str(database.references or "none"),
             f"{database.score}, {scale}",

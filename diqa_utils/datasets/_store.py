@@ -331,15 +331,18 @@ def _contents_key(folder: Path, settings: dict[str, Any]) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
-def find_built(name: str, data_dir: Path | None) -> bool:
-    """Whether some build of a database is there; imports no TensorFlow."""
+def find_built(name: str, data_dir: Path | None, *, partial: bool = False) -> bool:
+    """Whether a build of a database is there, of all of it or of a part; imports no TensorFlow."""
     folder, _, variant = name.partition("/")
     root = database_root(data_dir)
     if folder == "sample_iqa":
-        places = [root / f"{name}-{source_fingerprint(*SAMPLE_SOURCES)}" / folder]
+        places = [root / f"{name}-{source_fingerprint(*SAMPLE_SOURCES)}"]
+    elif partial or folder == "folder_iqa":
+        places = list(root.glob(f"{folder}-*"))
     else:
-        places = [parent / folder for parent in (root, *root.glob(f"{folder}-*"))]
-    if folder == "live_iqa":
-        places = [place / (variant or "realigned") for place in places]
-    infos = [info for place in places for info in place.glob("**/dataset_info.json")]
+        places = [root]
+    config = variant or ("realigned" if folder == "live_iqa" else "")
+    infos = [
+        info for place in places for info in (place / folder / config).glob("**/dataset_info.json")
+    ]
     return any(".incomplete" not in info.parent.name for info in infos)

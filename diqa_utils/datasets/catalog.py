@@ -5,7 +5,7 @@ The direction of a score is handled here and nowhere else.
 
 from dataclasses import dataclass, replace
 
-__all__ = ["CATALOG", "Database", "Scale"]
+__all__ = ["CATALOG", "Scale"]
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,7 @@ class Database:
         flag: what marks the pictures that `load` leaves out unless it is asked for them; also the
             name of the part that holds them.
         flagged: how many pictures that part has.
-        sizes: (height, width) that its pictures have; empty where they differ.
-
-    Chapter: notebooks/01-building-the-dataset.ipynb
+        size: (height, width) that its pictures have; None where they differ.
     """
 
     name: str

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-__all__ = ["assert_disjoint", "split_by_reference"]
+__all__ = ["assert_disjoint", "k_folds_by_reference", "repeated_splits", "split_by_reference"]
 
 
 def split_by_reference(

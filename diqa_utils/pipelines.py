@@ -194,7 +194,7 @@ def _examples(
 
 def _bytes(example: Any) -> int:
     tensors = (tf.convert_to_tensor(values) for values in tf.nest.flatten(example))
-    return sum(tf.size(tensor).numpy() * tensor.dtype.size for tensor in tensors)
+    return sum(tensor.shape.num_elements() * tensor.dtype.size for tensor in tensors)
 
 
 def _shuffled(kept: tf.data.Dataset, seed: int | None) -> tf.data.Dataset:

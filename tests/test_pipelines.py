@@ -250,6 +250,13 @@ def test_images_of_unknown_number_stream(features):
     assert source.reads >= 2 * NUMBER
 
 
+def test_a_database_of_gigabytes_streams(dataset):
+    # 4.3 GB, of which integers of 32 bits would make 0.01.
+    many = dataset.repeat(35_600)
+    _, kept = pipelines._examples(many, to_error_map_example, pipelines.MEMORY_LIMIT)
+    assert not kept
+
+
 @BOTH_WAYS
 @pytest.mark.parametrize(
     ("patches", "number"), [({}, 3), ({"patch_size": 48, "patches_per_image": 3}, 8)]

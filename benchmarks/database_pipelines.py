@@ -9,7 +9,6 @@ on one machine; the peak of memory is that of a process of its own.
 """
 
 import csv
-import os
 import re
 import shutil
 import subprocess
@@ -26,6 +25,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from benchmarks import real_data
 from benchmarks.results import write
 from diqa_utils import datasets, pipelines
 from diqa_utils.datasets import _store
@@ -185,9 +185,8 @@ def main() -> None:
         databases: list[tuple[str, Path, str, dict[str, Any]]] = [
             ("folder_iqa", files, f"rated[:{TIMED}]", {})
         ]
-        if "DIQA_DATA_DIR" in os.environ:
-            biq2021 = Path(os.environ["DIQA_DATA_DIR"]) / "biq2021"
-            databases.append(("biq2021", biq2021, f"train[:{TIMED}]", {"partial": True}))
+        if data := real_data.folder():
+            databases.append(("biq2021", data / "biq2021", f"train[:{TIMED}]", {"partial": True}))
         for name, place, split, settings in databases:
             results["building"][name] = building(name, place, data_dir, **settings)
             results["reading"][name] = reading(name, split, place, data_dir, **settings)

@@ -1,7 +1,6 @@
 """The readers against real score files and pictures, where DIQA_DATA_DIR says that they are."""
 
 import csv
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -9,13 +8,14 @@ import numpy as np
 import pytest
 import scipy.io
 
+from benchmarks import real_data
 from diqa_utils import datasets, read_image
 from diqa_utils.datasets import _store
 from diqa_utils.datasets._files import DatabaseFiles
 from diqa_utils.datasets._rows import check_rows
 from diqa_utils.metrics import srcc
 
-DATA = Path(os.environ.get("DIQA_DATA_DIR", "/nowhere"))
+DATA = real_data.folder() or Path("/nowhere")
 METADATA = DATA / "official-metadata"
 BIQ = DATA / "biq2021"
 

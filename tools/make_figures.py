@@ -29,7 +29,9 @@ from matplotlib.figure import Figure  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from benchmarks import original_faults as faults  # noqa: E402
+from benchmarks import results as benchmark_results  # noqa: E402
 from diqa_utils import maps, plotting, preprocessing  # noqa: E402
+from diqa_utils.datasets.catalog import CATALOG  # noqa: E402
 from diqa_utils.distortions import distort  # noqa: E402
 
 README_PICTURE = ROOT / "book" / "_static" / "readme.png"
@@ -129,6 +131,23 @@ def draw_readme() -> Figure:
         panel.imshow(np.squeeze(image), **style)
         panel.set_title(title)
         panel.set_axis_off()
+    return figure
+
+
+def draw_opinions() -> Figure:
+    """Draws how people's opinions are spread in each database whose scores were counted."""
+    results = benchmark_results.load("score_distributions")
+    figure, panels = plt.subplots(
+        len(results), 1, figsize=(6.4, 5.4), sharex=True, layout="constrained"
+    )
+    for panel, (name, row), colour in zip(panels, results.items(), plotting.COLOURS, strict=False):
+        edges = np.linspace(0, 1, len(row["counts"]) + 1)
+        panel.stairs(row["counts"], edges, fill=True, color=colour)
+        panel.axvline(row["quartiles"][1], color=plotting.BLACK)
+        panel.set_title(f"{CATALOG[name].title}: {row['pictures']:,} pictures", loc="left")
+        panel.set_yticks([])
+        panel.spines["left"].set_visible(False)
+    panels[-1].set_xlabel("quality")
     return figure
 
 

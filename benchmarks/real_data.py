@@ -1,0 +1,12 @@
+"""Where real pictures and ratings are, on a machine that has some; nothing needs them."""
+
+import os
+from pathlib import Path
+
+VARIABLE = "DIQA_DATA_DIR"
+
+
+def folder() -> Path | None:
+    """Returns the folder that the environment names, or None where there is none."""
+    path = Path(os.environ.get(VARIABLE) or "/nowhere")
+    return path if path.is_dir() else None

@@ -10,7 +10,9 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +25,7 @@ import tensorflow as tf
 from PIL import Image
 
 from diqa_utils import datasets, read_image
-from diqa_utils.datasets import _files, _store, catalog
+from diqa_utils.datasets import _builder, _files, _store, catalog
 from diqa_utils.datasets._rows import Row, count_problems
 from diqa_utils.datasets.biq2021 import biq2021_dataset_builder as biq2021
 from diqa_utils.datasets.csiq import csiq_dataset_builder as csiq_builder
@@ -670,6 +672,14 @@ def test_archives_that_are_damaged_or_protected_are_named(small_kadid, tmp_path)
     packed.write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r"archive '.*kadid10k.tar.gz' is damaged or not whole"):
         datasets.verify("kadid10k", manual_dir=packed)
+    for kind in ("tar.gz", "tar.bz2", "tar.xz"):
+        packed = made_up.tarred(small_kadid, tmp_path / f"altered.{kind}")
+        content = bytearray(packed.read_bytes())
+        content[len(content) // 2] ^= 1
+        packed.write_bytes(content)
+        words = rf"archive '.*altered.{kind}' is damaged or not whole: [^\n]+; fetch it again"
+        with pytest.raises(ValueError, match=words):
+            datasets.verify("kadid10k", manual_dir=packed)
     # One bit of the flags of each file says that it is encrypted.
     protected = bytearray(content_of_zip := made_up.zipped(small_kadid, archive).read_bytes())
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
@@ -797,6 +807,65 @@ def test_an_interrupted_build_starts_again(small_kadid, tmp_path, monkeypatch):
     assert "in part" in str(here)
 
 
+def test_what_is_read_ahead_comes_in_its_order():
+    def slow_at_first(number):
+        time.sleep(0.01 if number % 8 == 0 else 0)
+        return number
+
+    assert list(_builder.ahead(slow_at_first, range(100))) == list(range(100))
+
+
+def test_reading_ahead_is_bounded():
+    read = []
+    examples = _builder.ahead(lambda number: read.append(number) or number, range(1000))
+    for number in range(5):
+        assert next(examples) == number
+        assert len(read) <= number + 1 + _builder.AHEAD
+    examples.close()
+    assert len(read) <= 5 + _builder.AHEAD
+
+
+def test_the_first_faulty_item_is_reported_though_a_later_one_fails_sooner():
+    def example(number):
+        if number == 3:
+            time.sleep(0.05)
+        if number >= 3:
+            raise ValueError(f"row {number}")
+        return number
+
+    examples = _builder.ahead(example, range(100))
+    assert [next(examples) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="row 3"):
+        next(examples)
+
+
+def test_an_interrupt_gives_up_what_has_not_begun():
+    begun = []
+
+    def example(number):
+        begun.append(number)
+        if number == 0:
+            raise KeyboardInterrupt
+        time.sleep(0.05)
+
+    with pytest.raises(KeyboardInterrupt):
+        list(_builder.ahead(example, range(1000)))
+    after = len(begun)
+    assert after <= _builder.AHEAD + 1
+    time.sleep(0.2)
+    assert len(begun) == after
+
+
+@pytest.mark.parametrize("form", ["zip", "tar"])
+def test_threads_may_read_one_archive_at_once(small_kadid, tmp_path, form):
+    pack = {"zip": made_up.zipped, "tar": made_up.tarred}[form]
+    archive = pack(small_kadid, tmp_path / f"kadid10k.{form}")
+    names = [path.name for path in (small_kadid / "images").iterdir()] * 4
+    with _files.DatabaseFiles(archive) as files, ThreadPoolExecutor(8) as pool:
+        for name, content in zip(names, pool.map(files.read, names), strict=True):
+            assert content == (small_kadid / "images" / name).read_bytes()
+
+
 def test_a_folder_that_cannot_be_written_is_named(small_kadid, tmp_path, monkeypatch):
     made_up.write(tmp_path, "a file", b"")
     with pytest.raises(
@@ -811,9 +880,26 @@ def test_a_folder_that_cannot_be_written_is_named(small_kadid, tmp_path, monkeyp
 
     monkeypatch.setattr(_store.Path, "mkdir", refuse)
     with pytest.raises(
-        OSError, match=r"you may not write there \(Permission denied\). Make room, or"
+        OSError, match=r"you may not write there \(Permission denied\). Pass another folder"
     ):
         datasets.load("kadid10k", manual_dir=small_kadid, data_dir=tmp_path / "b", partial=True)
+
+
+def test_a_picture_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    folder = made_up.own_folder(tmp_path / "own")
+    read = Path.read_bytes
+
+    def refuse(path):
+        if path.name == "bild 1.png":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(_files.Path, "read_bytes", refuse)
+    words = r"'été 2024/bild 1.png' in '.*own' cannot be read: Permission denied"
+    with pytest.raises(ValueError, match=words):
+        datasets.load("folder_iqa", manual_dir=folder, data_dir=tmp_path, scale=(1, 5))
+    [problem] = datasets.verify("folder_iqa", manual_dir=folder, scale=(1, 5)).problems
+    assert re.match(words, problem)
 
 
 @pytest.mark.skipif(
@@ -922,6 +1008,17 @@ def test_pictures_of_any_kind_come_out_as_read_image_shows_them(tmp_path, kind, 
             {},
             r"line 3 .*'bild.jpg' is there already, in line 2",
         ),
+        (
+            "image,score,level\nbild.jpg,1,1.5\n",
+            {},
+            r"line 2 of 'scores.csv': level is '1.5', which is no whole number",
+        ),
+        (
+            "image,score,split\nbild.jpg,1,a/b\n",
+            {},
+            r"line 2 of 'scores.csv': split is 'a/b'; name a part with letters",
+        ),
+        ("image,score,split\nbild.jpg,1,all\n", {}, r"split is 'all'; name .*and not 'all'"),
         ("image,score\nbild 2.jpg,1\n", {}, r"'bild 2.jpg' is missing in"),
         ("image,score,score\nbild.jpg,1,1\n", {}, r"'scores.csv' has the column 'score' twice"),
         ("image,score,reference\nbild.jpg,1,\n", {}, r"line 2 of .*: the reference is missing"),
@@ -1019,7 +1116,8 @@ def test_available_prints_a_table_of_all_databases(installed, tmp_path):
         line = next(line for line in markdown.splitlines() if line.startswith(f"| {name} |"))
         assert entry.database.home in line
         assert entry.database.terms in line
-        assert ("| higher |" in line) is entry.database.scale.higher_is_better
+        better = "higher" if entry.database.scale.higher_is_better else "lower"
+        assert f"| {better if name != 'folder_iqa' else 'yours'} |" in line
     assert "779 (203 pristine left out)" in markdown
     assert "10,000 train, 2,000 test" in markdown
 

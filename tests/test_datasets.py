@@ -5,6 +5,7 @@ import itertools
 import re
 import shutil
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -457,7 +458,7 @@ def test_an_interrupted_build_leaves_nothing_half_made(small, monkeypatch, error
 
 def test_what_a_killed_build_left_is_cleared_away(built):
     [whole] = built.glob("*/sample_iqa/1.0.0")
-    half_made = whole.with_name("1.0.0.incompleteA1B2C3_0")
+    half_made = Path(tfds.core.utils.file_utils._get_incomplete_dir(whole))  # TFDS's own name
     whole.rename(half_made)
     (half_made / "sample_iqa-test.tfrecord-00000-of-00001").unlink()
     assert datasets.available()["sample_iqa"].built is False

@@ -106,9 +106,15 @@ def _errors_in_words() -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, OSError) as error:
-        message = error.strerror if isinstance(error, OSError) and error.strerror else error
-        typer.echo(f"Error: {message}", err=True)
+        typer.echo(f"Error: {_message(error)}", err=True)
         raise typer.Exit(1) from error
+
+
+def _message(error: Exception) -> str:
+    """The words of an error, without the number that the system has for it."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.strerror}: {error.filename!r}" if error.filename else error.strerror
 
 
 if __name__ == "__main__":

@@ -30,19 +30,25 @@ class Availability:
     def cells(self) -> tuple[str, ...]:
         """The row of the table, in the order of its titles."""
         database = self.database
-        counts = [f"{count:,} {part}" for part, count in database.splits.items()]
-        if database.flag:
-            counts.append(f"({database.flagged:,} {database.flag} left out)")
-        scale = f"{database.scale.lowest:g} to {database.scale.highest:g}"
         return (
             database.name,
             "yes" if self.built else "in part" if self.built_in_part else "no",
-            ", ".join(counts).replace(" rated", "").replace(", (", " (") or "yours",
-            str(database.references or "none"),
-            f"{database.score}, {scale}",
-            "higher" if database.scale.higher_is_better else "lower",
+            *(self._holds if database.splits else ["yours"] * len(self._holds)),
             database.home,
             database.terms,
+        )
+
+    @property
+    def _holds(self) -> tuple[str, ...]:
+        database, scale = self.database, self.database.scale
+        counts = [f"{count:,} {part}" for part, count in database.splits.items()]
+        if database.flag:
+            counts.append(f"({database.flagged:,} {database.flag} left out)")
+        return (
+            ", ".join(counts).replace(" rated", "").replace(", (", " ("),
+            str(database.references or "none"),
+            f"{database.score}, {scale.lowest:g} to {scale.highest:g}",
+            "higher" if scale.higher_is_better else "lower",
         )
 
 

@@ -1,13 +1,16 @@
 """What all builders of rated databases share: schema, checks, and the way from rows to examples."""
 
 import abc
+import contextlib
 import errno
 import functools
 import itertools
 import shutil
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -15,9 +18,12 @@ import tensorflow_datasets as tfds
 from tqdm.auto import tqdm
 
 from diqa_utils.datasets._files import DatabaseFiles
-from diqa_utils.datasets._pictures import encoded, same_shape_problem
+from diqa_utils.datasets._pictures import encoded, same_shape_problem, without_warnings
 from diqa_utils.datasets._rows import Row, check_rows
 from diqa_utils.datasets.catalog import CATALOG, Database
+
+T = TypeVar("T")
+S = TypeVar("S")
 
 #: References that are kept encoded in memory while a database is built.
 REFERENCES_KEPT = 128
@@ -28,6 +34,11 @@ ORDER_SEED = 0
 
 #: Examples in a file.
 SHARD = 512
+
+#: Threads that read and check pictures, and how many examples they may be ahead of the one that is
+#: written: that many lie in memory, encoded.
+THREADS = 4
+AHEAD = 16
 
 #: Room that a build needs, as a share of the pictures themselves.
 SPARE = 1.05
@@ -158,9 +169,11 @@ class IqaBuilder(tfds.core.GeneratorBasedBuilder, abc.ABC):
 
     def _generate_examples(
         self, rows: list[Row], files: DatabaseFiles
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        for number, row in enumerate(tqdm(rows, self.name, unit=" pictures", leave=False)):
-            yield number, self.example(row, files)
+    ) -> Generator[tuple[int, dict[str, Any]], None, None]:
+        examples = ahead(lambda row: self.example(row, files), rows)
+        progress = tqdm(examples, self.name, len(rows), unit=" pictures", leave=False)
+        with contextlib.closing(examples):
+            yield from enumerate(progress)
 
     def _download_and_prepare(
         self, dl_manager: tfds.download.DownloadManager, download_config: Any = None
@@ -171,11 +184,14 @@ class IqaBuilder(tfds.core.GeneratorBasedBuilder, abc.ABC):
         reads all that are to keep their order into memory at once.
         """
         parts = self._split_generators(dl_manager)
-        written = [self._write_part(part, examples) for part, examples in parts.items()]
+        written = []
+        for part, examples in parts.items():
+            with without_warnings(), contextlib.closing(examples):
+                written.append(self._write_part(part, examples))
         self.info.set_splits(tfds.core.SplitDict(written))
 
     def _write_part(
-        self, part: str, examples: Iterator[tuple[int, dict[str, Any]]]
+        self, part: str, examples: Generator[tuple[int, dict[str, Any]], None, None]
     ) -> tfds.core.SplitInfo:
         template = tfds.core.ShardedFileTemplate(
             data_dir=self.data_path, dataset_name=self.name, split=part, filetype_suffix="tfrecord"
@@ -192,14 +208,32 @@ class IqaBuilder(tfds.core.GeneratorBasedBuilder, abc.ABC):
         return tfds.core.SplitInfo(part, lengths, size, template)
 
 
+def ahead(function: Callable[[T], S], items: Iterable[T]) -> Generator[S, None, None]:
+    """Yields what a function makes of each item, in their order; a few threads work ahead.
+
+    An error is raised in its turn: the first faulty item is the one that is reported. What has not
+    begun when the caller stops is given up.
+    """
+    pool = ThreadPoolExecutor(THREADS)
+    pending: deque[Future[S]] = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) > AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def check_room(folder: Path, needed: int) -> None:
     """Raises an OSError if what is to be written is larger than what is free."""
     free = shutil.disk_usage(folder).free
     if free < needed * SPARE:
-        raise OSError(
-            errno.ENOSPC,
-            f"building needs about {needed * SPARE / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free",
-        )
+        needed_mb, free_mb = needed * SPARE / 1e6, free / 1e6
+        room = f"building needs about {needed_mb:,.0f} MB, and {free_mb:,.0f} MB are free"
+        raise OSError(errno.ENOSPC, room)
 
 
 def _columns(labels: list[dict[str, Any]]) -> dict[str, list[Any]]:
@@ -209,8 +243,11 @@ def _columns(labels: list[dict[str, Any]]) -> dict[str, list[Any]]:
 def instructions(name: str) -> str:
     """Tells a person how to get the files of a database."""
     database = CATALOG[name]
-    return (
+    owners = (
         f"{database.title} comes from its owners, at {database.home} (terms: {database.terms}).\n"
+    )
+    return (
+        f"{owners if database.counts else ''}"
         f"{database.files}\n"
         "Then pass that folder, or the archive itself, as manual_dir (--manual-dir on the command "
         "line)."

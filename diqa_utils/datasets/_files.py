@@ -1,11 +1,13 @@
 """The files of a database as its owners ship them: unpacked or in archives, in any case."""
 
 import hashlib
+import lzma
 import posixpath
 import shutil
 import subprocess
 import tarfile
 import tempfile
+import threading
 import unicodedata
 import zipfile
 import zlib
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 ZIP_NAMES = (".zip",)
 TAR_NAMES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -29,6 +31,9 @@ RAR_TOOLS: tuple[tuple[str, ...], ...] = (
     ("7z", "x", "-y", "-bd", "-o{folder}", "{archive}"),
     ("unar", "-q", "-o", "{folder}", "{archive}"),
 )
+
+#: What is raised where an archive is damaged; bzip2 and gzip also raise an OSError without number.
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 
 #: What macOS adds to archives.
 NOISE = ("__macosx/", "._", ".ds_store")
@@ -49,7 +54,7 @@ class DatabaseFiles:
 
     A file is found by the end of its path, whatever lies above it and whatever the case of its
     name. Where the folder holds both archives and what was unpacked from them, the unpacked files
-    are taken.
+    are taken. Several threads may read at once.
 
     Args:
         root: a folder, or one archive (zip, tar or rar).
@@ -95,17 +100,22 @@ class DatabaseFiles:
 
         Raises:
             FileNotFoundError: if there is none.
-            ValueError: if there are several, or its archive is damaged or protected.
+            ValueError: if there are several, if it may not or cannot be read, or if its archive is
+                damaged or protected.
         """
         file = self._find(name)
         try:
             return file.read()
+        except OSError as error:  # it is there: no permission, or a faulty disk
+            raise ValueError(
+                f"{file.name!r} in {str(file.source)!r} cannot be read: {error.strerror}."
+            ) from error
         except RuntimeError as error:  # zipfile's way to ask for a password
             raise ValueError(
                 f"{str(file.source)!r} is protected by a password: unpack it with the one that "
                 "its owners gave you, and put what is in it in the archive's place."
             ) from error
-        except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
+        except DAMAGED as error:
             raise ValueError(
                 f"{name!r} is damaged in the archive {str(file.source)!r}: {error}; fetch it again."
             ) from error
@@ -127,8 +137,8 @@ class DatabaseFiles:
         candidates = self._candidates(name)
         if not candidates:
             raise FileNotFoundError(
-                f"{name!r} is missing in {str(self.root)!r}: fetch the database again, or unpack "
-                "all of it."
+                f"{name!r} is missing in {str(self.root)!r}: check its name, or fetch and unpack "
+                "all of it again."
             )
         exact = [file for file in candidates if _ends_with(file.name, name)]
         chosen = exact or candidates
@@ -163,9 +173,12 @@ class DatabaseFiles:
                 return self._in_tar(path)
             if name.endswith(RAR_NAMES):
                 return self._in_rar(path)
-        except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
+        except (*DAMAGED, OSError) as error:
+            if isinstance(error, OSError) and error.errno:  # the disk is at fault, not the archive
+                raise
+            reason = str(error).partition("\n")[0].rstrip(":")
             raise ValueError(
-                f"The archive {str(path)!r} is damaged or not whole: {error}; fetch it again."
+                f"The archive {str(path)!r} is damaged or not whole: {reason}; fetch it again."
             ) from error
         raise ValueError(
             f"{str(path)!r} is neither a folder nor an archive (zip, tar or rar): name one."
@@ -183,12 +196,13 @@ class DatabaseFiles:
         if not path.name.lower().endswith(".tar"):  # compressed: every step back costs a restart
             return self._unpacked(path, lambda folder: _unpack_tar(path, folder))
         archive = self._resources.enter_context(tarfile.open(path))  # noqa: SIM115
+        lock = threading.Lock()  # all its files share one place in the archive
         files = []
         for member in archive.getmembers():
             if member.isfile():
                 stream = archive.extractfile(member)
                 assert stream is not None  # it is a file
-                files.append(_File(member.name, _reader(stream), member.size, path))
+                files.append(_File(member.name, _reader(stream, lock), member.size, path))
         return files
 
     def _in_rar(self, path: Path) -> list[_File]:
@@ -225,10 +239,11 @@ def _in_folder(folder: Path, source: Path) -> list[_File]:
     ]
 
 
-def _reader(stream: object) -> Callable[[], bytes]:
+def _reader(stream: IO[bytes], lock: threading.Lock) -> Callable[[], bytes]:
     def read() -> bytes:
-        stream.seek(0)  # type: ignore[attr-defined]
-        return stream.read()  # type: ignore[attr-defined]
+        with lock:
+            stream.seek(0)
+            return stream.read()
 
     return read
 
@@ -236,6 +251,9 @@ def _reader(stream: object) -> Callable[[], bytes]:
 def _unpack_tar(path: Path, folder: Path) -> None:
     with tarfile.open(path) as archive:
         archive.extractall(folder, filter="data")
+        assert archive.fileobj is not None  # it is open
+        while archive.fileobj.read(2**20):  # the sum of all is at the end, behind the last file
+            pass
 
 
 def _unpack_rar(path: Path, folder: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import re
 import warnings
+from contextlib import AbstractContextManager
 
 import tensorflow as tf
 from PIL import Image
@@ -17,6 +18,9 @@ NOT_FOR_PEOPLE = re.compile(r"\{\{.*?\}+|\[Op:.*", re.DOTALL)
 
 #: The first bytes of a JPEG file.
 JPEG_START = b"\xff\xd8\xff"
+
+#: The level at which a PNG is packed: a sixth larger than usual, in a quarter of the time.
+FAST = 1
 
 ORIENTATION = 0x0112  # the EXIF tag
 UPRIGHT = 1
@@ -34,6 +38,11 @@ def decode(content: tf.Tensor) -> tf.Tensor:
     )
 
 
+def without_warnings() -> AbstractContextManager[object]:
+    """Keeps Pillow's remarks on unusual files to itself, of all threads: enter it in one only."""
+    return warnings.catch_warnings(action="ignore")
+
+
 def _decode_now(content: bytes) -> tf.Tensor:
     """Decodes as `decode` does, without the cost that `tf.cond` has outside of a graph."""
     if content.startswith(JPEG_START):
@@ -45,17 +54,16 @@ def encoded(content: bytes, name: str) -> tuple[bytes, tuple[int, int]]:
     """Checks a picture file, and returns what to store of it and its (height, width).
 
     Plain files are stored as they are. A file that TensorFlow would show otherwise than
-    `read_image` (turned, transparent, in CMYK, with 16 bits) is stored as PNG.
+    `read_image` (turned, transparent, in CMYK, with 16 bits) is stored as PNG. Pillow may warn of
+    unusual files, which are read all the same: see `without_warnings`.
 
     Raises:
         ValueError: naming the file, if it is no picture or damaged.
     """
     if not _is_plain(content):
         pixels = decode_image(content, name)
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "PNG")
         height, width, _ = pixels.shape
-        return buffer.getvalue(), (height, width)
+        return tf.io.encode_png(pixels, compression=FAST).numpy(), (height, width)
     try:
         height, width, _ = _decode_now(content).shape
     except tf.errors.InvalidArgumentError as error:
@@ -67,15 +75,13 @@ def encoded(content: bytes, name: str) -> tuple[bytes, tuple[int, int]]:
 def _is_plain(content: bytes) -> bool:
     """Whether TensorFlow shows a file as `read_image` does; reads its head only."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a picture of unusual size is read all the same
-            with Image.open(io.BytesIO(content)) as image:
-                return (
-                    image.format in KINDS
-                    and image.mode in {"L", "RGB"}
-                    and not image.has_transparency_data
-                    and image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT
-                )
+        with Image.open(io.BytesIO(content)) as image:
+            return (
+                image.format in KINDS
+                and image.mode in {"L", "RGB"}
+                and not image.has_transparency_data
+                and image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT
+            )
     except OSError:  # no picture, or damaged: `decode_image` says which
         return False
 

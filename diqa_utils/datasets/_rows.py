@@ -43,6 +43,14 @@ def to_number(text: object, *, place: str, column: str) -> float:
     return number
 
 
+def to_whole_number(text: object, *, place: str, column: str) -> int:
+    """Reads a whole number, or raises a ValueError that says where there is none."""
+    number = to_number(text, place=place, column=column)
+    if not number.is_integer():
+        raise ValueError(f"{place}: {column} is {text!r}, which is no whole number.")
+    return int(number)
+
+
 def csv_rows(content: bytes, *, name: str, columns: Sequence[str]) -> Iterator[tuple[str, dict]]:
     """Yields the place and the cells of each row of a CSV file with at least these columns.
 
@@ -125,5 +133,5 @@ def check_rows(rows: Sequence[Row], database: Database, *, complete: bool) -> No
 def shortened(problems: Sequence[str]) -> str:
     """The first few of many sentences."""
     more = len(problems) - NAMES_IN_A_MESSAGE
-    rest = [f"And {more} more problems."] if more > 0 else []
+    rest = [f"And {more} more."] if more > 0 else []
     return " ".join([*problems[:NAMES_IN_A_MESSAGE], *rest])

@@ -36,6 +36,12 @@ SAMPLE_SOURCES = (
 #: lie on the disk in a random order already, so this only changes it from epoch to epoch.
 SHUFFLED = 128
 
+#: In the name that TFDS gives to a folder until all of it is written.
+HALF_MADE = "incomplete"
+
+#: What is mended by making room.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
 #: What goes wrong with a folder, in words.
 FOLDER_ERRORS = {
     errno.ENOSPC: "the disk is full",
@@ -161,7 +167,7 @@ def prepare(
         built.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(built.parent / ".lock"):
             # TFDS removes what an exception interrupts; a killed process leaves its folder behind.
-            for half_made in built.parent.glob(f"{built.name}.incomplete*"):
+            for half_made in built.parent.glob(f"*{HALF_MADE}*"):
                 shutil.rmtree(half_made)
             if built.exists():
                 if not builder.info.splits:  # built by another process since this builder was made
@@ -316,10 +322,11 @@ def _in_words(error: BaseException, folder: Path) -> BaseException:
         return error
     reason = FOLDER_ERRORS[number]
     detail = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+    remedy = "Make room, or pass" if number in FULL else "Pass"
     return OSError(
         number,
-        f"Nothing was built in {str(folder)!r}: {reason}{detail}. Make room, or pass another "
-        "folder as data_dir",
+        f"Nothing was built in {str(folder)!r}: {reason}{detail}. {remedy} another folder as "
+        "data_dir",
     )
 
 
@@ -345,4 +352,4 @@ def find_built(name: str, data_dir: Path | None, *, partial: bool = False) -> bo
     infos = [
         info for place in places for info in (place / folder / config).glob("**/dataset_info.json")
     ]
-    return any(".incomplete" not in info.parent.name for info in infos)
+    return any(HALF_MADE not in info.parent.name for info in infos)

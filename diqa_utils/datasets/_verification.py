@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 
 from diqa_utils.datasets._builder import IqaBuilder
 from diqa_utils.datasets._files import DatabaseFiles
-from diqa_utils.datasets._pictures import encoded, same_shape_problem
+from diqa_utils.datasets._pictures import encoded, same_shape_problem, without_warnings
 from diqa_utils.datasets._rows import Row, count_problems, row_problems
 
 Shape = tuple[int, int]
@@ -41,7 +41,8 @@ class Report:
 
     def __str__(self) -> str:
         found = f"{self.rows:,} rows, {self.pictures:,} pictures read, "
-        found += f"{len(self.problems):,} problems" if self.problems else "no problem"
+        number = len(self.problems)
+        found += f"{number:,} problem{'s' if number > 1 else ''}" if number else "no problem"
         return "\n".join([f"{self.name} in {str(self.folder)!r}: {found}.", *self.problems])
 
 
@@ -59,7 +60,8 @@ def verify_files(builder: IqaBuilder, name: str, files: DatabaseFiles) -> Report
         report.problems += count_problems(rows, builder.database)
     if not rows:
         report.problems.append(f"{name} has no rows.")
-    shapes = _check_pictures(builder, rows, files, report)
+    with without_warnings():
+        shapes = _check_pictures(builder, rows, files, report)
     report.pictures = len(shapes)
     report.problems += _shape_problems(rows, shapes)
     return report

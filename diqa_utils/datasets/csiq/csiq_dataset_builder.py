@@ -9,7 +9,7 @@ import openpyxl
 
 from diqa_utils.datasets._builder import IqaBuilder, instructions
 from diqa_utils.datasets._files import DatabaseFiles
-from diqa_utils.datasets._rows import Row, to_number
+from diqa_utils.datasets._rows import Row, to_number, to_whole_number
 
 SPREADSHEET = "csiq.DMOS.xlsx"
 SHEET = "all_by_image"
@@ -72,7 +72,7 @@ def _row(place: str, cells: dict[str, Any]) -> Row:
     if kind not in TYPES:
         raise ValueError(f"{place}: dst_type is {kind!r}, and should be one of {', '.join(TYPES)}.")
     in_names, distortion = TYPES[kind]
-    level = int(to_number(cells["dst_lev"], place=place, column="dst_lev"))
+    level = to_whole_number(cells["dst_lev"], place=place, column="dst_lev")
     name = f"{reference_id}.{in_names}.{level}"
     return Row(
         place=place,

@@ -1,5 +1,6 @@
 """A folder of pictures and a CSV file of your own, with or without references."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,7 +9,7 @@ import tensorflow_datasets as tfds
 
 from diqa_utils.datasets._builder import IqaBuilder, instructions
 from diqa_utils.datasets._files import DatabaseFiles
-from diqa_utils.datasets._rows import Row, csv_rows, to_number
+from diqa_utils.datasets._rows import Row, csv_rows, to_number, to_whole_number
 from diqa_utils.datasets.catalog import CATALOG, Database, Scale
 
 SCORES = "scores.csv"
@@ -83,11 +84,21 @@ class Builder(IqaBuilder):
             # Without a reference every picture is a scene of its own.
             reference_id=cells.get("reference_id") or reference or image_id,
             distortion=cells.get("distortion") or UNKNOWN,
-            level=int(to_number(level, place=place, column="level")),
+            level=to_whole_number(level, place=place, column="level"),
             score=to_number(cells["score"], place=place, column="score"),
             score_std=to_number(spread, place=place, column="score_std") if spread else None,
-            split=cells.get("split") or "rated",
+            split=_part(cells.get("split") or "rated", place=place),
         )
+
+
+def _part(name: str, *, place: str) -> str:
+    """Returns the name of a part, which also names files and is written in `split=...`."""
+    if not re.fullmatch(r"\w+", name) or name == "all":
+        raise ValueError(
+            f"{place}: split is {name!r}; name a part with letters, digits and underscores, and "
+            "not 'all'."
+        )
+    return name
 
 
 def config(

@@ -93,12 +93,30 @@ def draw_halo() -> Figure:
     return plotting.show_maps(normalized, list(WAYS), symmetric=True, label="grey levels")
 
 
+def draw_opinions() -> Figure:
+    """Draws how people's opinions are spread in each database whose scores were counted."""
+    results = benchmark_results.load("score_distributions")
+    figure, panels = plt.subplots(
+        len(results), 1, figsize=(6.4, 5.4), sharex=True, layout="constrained"
+    )
+    for panel, (name, row), colour in zip(panels, results.items(), plotting.COLOURS, strict=False):
+        edges = np.linspace(0, 1, len(row["counts"]) + 1)
+        panel.stairs(row["counts"], edges, fill=True, color=colour)
+        panel.axvline(row["quartiles"][1], color=plotting.BLACK)
+        panel.set_title(f"{CATALOG[name].title}: {row['pictures']:,} pictures", loc="left")
+        panel.set_yticks([])
+        panel.spines["left"].set_visible(False)
+    panels[-1].set_xlabel("quality")
+    return figure
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     "pipeline.png": plotting.draw_pipeline,
     "original-impulse.png": draw_impulse,
     "original-relief.png": draw_relief,
     "original-aliasing.png": draw_aliasing,
     "original-halo.png": draw_halo,
+    "opinions.png": draw_opinions,
 }
 
 
@@ -131,23 +149,6 @@ def draw_readme() -> Figure:
         panel.imshow(np.squeeze(image), **style)
         panel.set_title(title)
         panel.set_axis_off()
-    return figure
-
-
-def draw_opinions() -> Figure:
-    """Draws how people's opinions are spread in each database whose scores were counted."""
-    results = benchmark_results.load("score_distributions")
-    figure, panels = plt.subplots(
-        len(results), 1, figsize=(6.4, 5.4), sharex=True, layout="constrained"
-    )
-    for panel, (name, row), colour in zip(panels, results.items(), plotting.COLOURS, strict=False):
-        edges = np.linspace(0, 1, len(row["counts"]) + 1)
-        panel.stairs(row["counts"], edges, fill=True, color=colour)
-        panel.axvline(row["quartiles"][1], color=plotting.BLACK)
-        panel.set_title(f"{CATALOG[name].title}: {row['pictures']:,} pictures", loc="left")
-        panel.set_yticks([])
-        panel.spines["left"].set_visible(False)
-    panels[-1].set_xlabel("quality")
     return figure
 
 

@@ -35,9 +35,9 @@ ORDER_SEED = 0
 #: Examples in a file.
 SHARD = 512
 
-#: Threads that read and check pictures, and how many examples they may be ahead of the one that is
-#: written: that many lie in memory, encoded.
-THREADS = 4
+#: Threads that read and check pictures (more of them wait for each other), and how many examples
+#: they may be ahead of the one that is written: that many lie in memory, encoded.
+THREADS = 2
 AHEAD = 16
 
 #: Room that a build needs, as a share of the pictures themselves.

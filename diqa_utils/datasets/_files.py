@@ -232,7 +232,7 @@ def check_archive(path: Path, *, size: int, sha256: str) -> None:
 
 
 def _in_folder(folder: Path, source: Path) -> list[_File]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    paths = sorted((path for path in folder.rglob("*") if path.is_file()), key=str)
     return [
         _File(path.relative_to(folder).as_posix(), path.read_bytes, path.stat().st_size, source)
         for path in paths

@@ -332,8 +332,9 @@ def _in_words(error: BaseException, folder: Path) -> BaseException:
 
 def _contents_key(folder: Path, settings: dict[str, Any]) -> str:
     """Returns a short hash of how to read a folder and of what is in it."""
-    paths = [folder] if folder.is_file() else sorted(p for p in folder.rglob("*") if p.is_file())
-    state = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    paths = [folder] if folder.is_file() else sorted(folder.rglob("*"), key=str)
+    stats = [(str(path), path.stat()) for path in paths if path.is_file()]
+    state = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
     content = json.dumps([settings, state], default=str, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 

@@ -2,11 +2,20 @@
 
 from benchmarks import (
     database_pipelines,
+    no_reference_baselines,
     original_faults,
+    pretraining,
     sample_training,
     score_distributions,
 )
 
-for benchmark in (original_faults, sample_training, score_distributions, database_pipelines):
+for benchmark in (
+    original_faults,
+    sample_training,
+    score_distributions,
+    no_reference_baselines,
+    database_pipelines,
+    pretraining,
+):
     print(f"== {benchmark.__name__}")
     benchmark.main()

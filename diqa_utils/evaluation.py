@@ -7,7 +7,7 @@ Source:
     Efron, Tibshirani: An Introduction to the Bootstrap. Chapman & Hall, 1993.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,6 +32,9 @@ __all__ = ["Agreement", "Estimate", "evaluate", "full_reference_scores", "to_mar
 
 #: The row for all images together.
 OVERALL = "overall"
+
+#: The window of 11 pixels must fit into the coarsest of five scales, as its authors ask.
+MINIMUM_SIZE_FOR_MS_SSIM = 11 * 2**4
 
 
 @dataclass(frozen=True)
@@ -148,46 +151,88 @@ def to_markdown(rows: Iterable[Agreement]) -> str:
     return "\n".join(lines)
 
 
-def full_reference_scores(dataset: tf.data.Dataset) -> dict[str, np.ndarray]:
-    """Scores every image of a database with PSNR and SSIM, which see the reference.
+def full_reference_scores(
+    dataset: tf.data.Dataset, *, metrics: Sequence[str] = ("psnr", "ssim", "ms_ssim")
+) -> dict[str, np.ndarray]:
+    """Scores every image of a database with PSNR, SSIM and MS-SSIM, which see the reference.
 
-    Both are scikit-image's, on grey levels in 0..1; SSIM with the Gaussian window of its authors.
+    All are computed on grey levels in 0..1: PSNR and SSIM by scikit-image, MS-SSIM by TensorFlow
+    with its authors' five scales and weights. Both kinds of SSIM have the Gaussian window of their
+    authors, 11 pixels wide.
 
     Args:
         dataset: images of a database, with `reference_image` and `distorted_image` (H, W, 3),
-            uint8.
+            uint8; at least 48 pixels a side, and for MS-SSIM 176, so that the window fits into
+            the coarsest scale, which is a sixteenth.
+        metrics: which ones to compute, of "psnr", "ssim" and "ms_ssim".
 
     Returns:
-        "psnr" in decibels (infinite where the images are equal) and "ssim" in -1..1, an array
-        each, one number per image in the dataset's order; higher is better.
+        "psnr" in decibels (infinite where the images are equal), "ssim" in -1..1 and "ms_ssim" in
+        0..1 (0 too where contrast and structure disagree altogether at some scale), an array each,
+        one number per image in the dataset's order; higher is better.
 
     Raises:
-        ValueError: if the dataset is empty.
+        ValueError: if the dataset is empty, a metric is not known, or an image is too small.
 
     References:
         Wang, Bovik, Sheikh and Simoncelli (2004), https://doi.org/10.1109/TIP.2003.819861
+        Wang, Simoncelli and Bovik (2003), https://doi.org/10.1109/ACSSC.2003.1292216
 
     Chapter: notebooks/08-evaluation.ipynb
     """
-    scores: dict[str, list[float]] = {"psnr": [], "ssim": []}
-    for features in dataset:
-        reference = to_gray(features["reference_image"]).numpy()[..., 0]
-        distorted = to_gray(features["distorted_image"]).numpy()[..., 0]
-        with np.errstate(divide="ignore"):
-            psnr = peak_signal_noise_ratio(reference, distorted, data_range=1.0)
-        ssim = structural_similarity(
-            reference,
-            distorted,
+    if unknown := [name for name in metrics if name not in FULL_REFERENCE]:
+        raise ValueError(f"{unknown[0]!r} is not one of the metrics {', '.join(FULL_REFERENCE)}.")
+    scores: dict[str, list[float]] = {name: [] for name in metrics}
+    number = 0
+    for number, features in enumerate(dataset, start=1):
+        reference = to_gray(features["reference_image"]).numpy()  # (H, W, 1)
+        distorted = to_gray(features["distorted_image"]).numpy()
+        if "ms_ssim" in metrics and min(reference.shape[:2]) < MINIMUM_SIZE_FOR_MS_SSIM:
+            raise ValueError(
+                f"Image {number} has {reference.shape[0]} x {reference.shape[1]} pixels; MS-SSIM "
+                f"needs {MINIMUM_SIZE_FOR_MS_SSIM} a side: choose metrics without it."
+            )
+        for name in metrics:
+            scores[name].append(FULL_REFERENCE[name](reference, distorted))
+    if not number:
+        raise ValueError("The dataset is empty: there is nothing to score.")
+    return {name: np.array(values) for name, values in scores.items()}
+
+
+def _psnr(reference: np.ndarray, distorted: np.ndarray) -> float:
+    with np.errstate(divide="ignore"):
+        return float(peak_signal_noise_ratio(reference, distorted, data_range=1.0))
+
+
+def _ssim(reference: np.ndarray, distorted: np.ndarray) -> float:
+    return float(
+        structural_similarity(
+            reference[..., 0],
+            distorted[..., 0],
             data_range=1.0,
             gaussian_weights=True,
             sigma=1.5,
             use_sample_covariance=False,
         )
-        scores["psnr"].append(float(psnr))
-        scores["ssim"].append(float(ssim))
-    if not scores["psnr"]:
-        raise ValueError("The dataset is empty: there is nothing to score.")
-    return {name: np.array(values) for name, values in scores.items()}
+    )
+
+
+def _ms_ssim(reference: np.ndarray, distorted: np.ndarray) -> float:
+    return float(_ms_ssim_graph(reference, distorted))
+
+
+# Compiled once, for images of any size: some fifty small operations take long one by one.
+@tf.function(input_signature=[tf.TensorSpec((None, None, 1))] * 2)
+def _ms_ssim_graph(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
+    return tf.image.ssim_multiscale(reference, distorted, max_val=1.0)
+
+
+#: The metrics that see the reference, on grey levels (H, W, 1) in 0..1.
+FULL_REFERENCE: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "psnr": _psnr,
+    "ssim": _ssim,
+    "ms_ssim": _ms_ssim,
+}
 
 
 def _bootstrap(clusters: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ tell apart; lines and markers differ in shape too.
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any, Literal
 
 import matplotlib.pyplot as plt
@@ -20,6 +20,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 __all__ = [
     "draw_architecture",
     "draw_pipeline",
+    "show_contact_sheet",
     "show_distributions",
     "show_history",
     "show_images",
@@ -194,6 +195,58 @@ def show_overlay(
     _draw_picture(panels[2], gray, "gray", (0, white))
     panels[2].imshow(errors, cmap="magma", vmin=low, vmax=high, alpha=opacity, **place)
     figure.colorbar(drawn, ax=panels, label="error", **_BAR_OF_ALL)
+    return figure
+
+
+def show_contact_sheet(
+    families: Mapping[str, Mapping[str, Sequence[Any]]], *, labels: Sequence[str] | None = None
+) -> Figure:
+    """Shows many kinds of pictures, a strip of each, in families; two strips stand side by side.
+
+    Args:
+        families: for each family its kinds, and for each kind the pictures of its strip from left
+            to right. All strips have as many pictures, and all pictures one shape, (H, W) or
+            (H, W, 3); uint8 in 0..255, or floating-point in 0..1.
+        labels: what the pictures of a strip are, such as their levels; at the top of the sheet.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: if there are no pictures, or their number in a strip, their shape, dtype or
+            values are none of those above, or the number of labels is not that of a strip.
+
+    Chapter: notebooks/10-pretraining.ipynb
+    """
+    strips = {
+        family: {kind: [_as_picture(image) for image in images] for kind, images in kinds.items()}
+        for family, kinds in _not_empty(families, "families").items()
+    }
+    count, shape = _strip_format(strips)
+    if labels is not None and len(labels) != count:
+        raise ValueError(f"There are {len(labels)} labels for {count} pictures in each strip.")
+    width = (_STRIP_WIDTH - _SEAM * (count - 1)) / count
+    height = width * shape[0] / shape[1]
+
+    figure, axes = _canvas(height=1)  # one unit is an inch; what is drawn lies below zero
+    y = 0.0
+    if labels is not None:
+        y -= _LINE
+        for start, (place, label) in product(_STRIP_STARTS, enumerate(labels)):
+            middle = start + place * (width + _SEAM) + width / 2
+            axes.text(middle, y, label, ha="center", fontsize=_LETTERS, color=GREY)
+    for family, kinds in strips.items():
+        y -= _HEADING
+        axes.text(0, y + 0.06, family, fontsize=11, fontweight="bold")
+        for number, (kind, pictures) in enumerate(kinds.items()):
+            if number % 2 == 0:  # a new line of two strips
+                y -= _LINE + height + _SEAM
+            start = _STRIP_STARTS[number % 2]
+            axes.text(start, y + height + 0.07, kind, fontsize=_LETTERS)
+            for place, picture in enumerate(pictures):
+                _place_picture(axes, picture, start + place * (width + _SEAM), y, width, height)
+    axes.set_ylim(y, 0)
+    figure.set_figheight(-y)
     return figure
 
 
@@ -503,6 +556,38 @@ def draw_architecture() -> Figure:
     _box(axes, five, y, "quality")
     _join(axes, _COLUMNS, y)
     return figure
+
+
+# --- The contact sheet's own parts, in inches -----------------------------------------------------
+
+_STRIP_WIDTH, _SEAM = 3.1, 0.03
+_STRIP_STARTS = (0, WIDTH - _STRIP_WIDTH)
+_LINE, _HEADING = 0.25, 0.42
+
+
+def _strip_format(
+    strips: Mapping[str, Mapping[str, Sequence[np.ndarray]]],
+) -> tuple[int, tuple[int, ...]]:
+    """How many pictures every strip has, and the height and width of every picture."""
+    all_strips = [pictures for kinds in strips.values() for pictures in kinds.values()]
+    counts = {len(pictures) for pictures in all_strips}
+    shapes = {picture.shape[:2] for pictures in all_strips for picture in pictures}
+    if not shapes:
+        raise ValueError("There is nothing to show.")
+    if len(counts) > 1:
+        raise ValueError(f"All strips have as many pictures, not {sorted(counts)}.")
+    if len(shapes) > 1:
+        raise ValueError(f"All pictures of a sheet have one size, not {sorted(shapes)}.")
+    return counts.pop(), shapes.pop()
+
+
+def _place_picture(
+    axes: Axes, picture: np.ndarray, x: float, y: float, width: float, height: float
+) -> None:
+    """Draws a picture with its lower left corner at (x, y)."""
+    white = 255 if picture.dtype == np.uint8 else 1
+    area = (x, x + width, y, y + height)
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=white, extent=area, aspect="auto")
 
 
 # --- What the functions above share ---------------------------------------------------------------

@@ -33,6 +33,11 @@ __all__ = ["Recipe", "trained_error_map_model", "trained_score_model"]
 
 #: The code whose change makes a trained model stale.
 SOURCES = (
+    "_distortions/blurs.py",
+    "_distortions/common.py",
+    "_distortions/compression.py",
+    "_distortions/fading.py",
+    "_distortions/noise.py",
     "_precision.py",
     "_validation.py",
     "datasets/sample_iqa/sample_iqa_dataset_builder.py",

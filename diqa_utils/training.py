@@ -70,7 +70,7 @@ def train_step(model: keras.Model, optimizer: keras.Optimizer, batch: Batch) -> 
 
 def train_error_map_model(
     model: keras.Model,
-    training: tf.data.Dataset,
+    training: tf.data.Dataset | Callable[[int], tf.data.Dataset],
     validation: tf.data.Dataset,
     *,
     epochs: int,
@@ -84,7 +84,9 @@ def train_error_map_model(
     Args:
         model: the error-map model; its weights change.
         training: batches as `error_map_batches` makes them; made anew with the same seed to go on
-            exactly as if there had been no stop.
+            exactly as if there had been no stop. Or a function that returns the batches of an
+            epoch, given its number from 0: for batches without end, as `pristine_batches` makes
+            them.
         validation: batches of held-out references; they choose the best epoch and nothing else.
         epochs: passes over the training batches in all, those before a stop included.
         optimizer: a fresh one, for this model alone; Nadam with a rate of 2e-4 if None.
@@ -114,15 +116,13 @@ def train_error_map_model(
     optimizer.build(model.trainable_variables)
     step = tf.function(lambda *batch: train_step(model, optimizer, batch), reduce_retracing=True)
     run = _Run(model, optimizer, folder)
-    # A seeded dataset has a new order in each pass: pass over those that are done.
-    for _ in range(run.epochs_done if run.epochs_done < epochs else 0):
-        for _ in training:
-            pass
-    number = max(0, int(training.cardinality())) or None  # of batches, where it is known
+    batches_of = training if callable(training) else _one_after_the_other(training, run, epochs)
     for epoch in range(run.epochs_done, epochs):
+        dataset = batches_of(epoch)
+        number = max(0, int(dataset.cardinality())) or None  # of batches, where it is known
         title = f"epoch {epoch + 1}/{epochs}"
         # iter(): given the dataset itself, tqdm begins two passes where one is meant.
-        batches = tqdm(iter(training), title, number, disable=not progress, leave=False)
+        batches = tqdm(iter(dataset), title, number, disable=not progress, leave=False)
         with arithmetic(precision):
             losses = [step(*batch) for batch in batches]
         if not losses:
@@ -186,6 +186,7 @@ def train_score_model(
     epochs: int,
     optimizer: keras.Optimizer | None = None,
     folder: str | PathLike[str] | None = None,
+    precision: str = "float32",
     progress: bool = True,
 ) -> History:
     """Trains the score model (step 2) with Keras' `fit` and leaves it with its best weights.
@@ -203,6 +204,7 @@ def train_score_model(
         optimizer: a fresh one, for this model alone; Nadam with a rate of 2e-4 if None.
         folder: where each epoch leaves `history.csv`, the best weights and a checkpoint to go on
             from, as in `train_error_map_model`. None keeps nothing.
+        precision: of the convolutions, as in `train_error_map_model`.
         progress: whether to show Keras' progress bar.
 
     Returns:
@@ -217,6 +219,7 @@ def train_score_model(
 
     Chapter: notebooks/07-regressing-the-score.ipynb
     """
+    check_precision(precision)
     frozen = not model.get_layer("feature_extractor").trainable
     known = training if frozen else training.take(BATCHES_TO_STANDARDIZE)
     features, qualities = _features(model, known, progress=progress)
@@ -236,16 +239,17 @@ def train_score_model(
     fitted.compile(optimizer=optimizer, loss="mse", metrics=["mse"])
     # One endless dataset: how often `fit` begins a pass, and so the order in it, is Keras' affair.
     number = sum(1 for _ in training)
-    fitted.fit(
-        training.repeat().skip(run.epochs_done * number),
-        steps_per_epoch=number,
-        validation_data=validation,
-        initial_epoch=run.epochs_done,
-        epochs=epochs,
-        callbacks=[_FinishEpoch(run)],
-        shuffle=False,  # the pipeline has shuffled
-        verbose="auto" if progress else 0,
-    )
+    with arithmetic(precision):
+        fitted.fit(
+            training.repeat().skip(run.epochs_done * number),
+            steps_per_epoch=number,
+            validation_data=validation,
+            initial_epoch=run.epochs_done,
+            epochs=epochs,
+            callbacks=[_FinishEpoch(run)],
+            shuffle=False,  # the pipeline has shuffled
+            verbose="auto" if progress else 0,
+        )
     run.restore_best()
     return run.history
 
@@ -370,6 +374,16 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
     half_written = path.with_name(f"incomplete-{path.name}")
     write(half_written)
     half_written.replace(path)
+
+
+def _one_after_the_other(
+    training: tf.data.Dataset, run: _Run, epochs: int
+) -> Callable[[int], tf.data.Dataset]:
+    """A seeded dataset has a new order in each pass: pass over those that are done."""
+    for _ in range(run.epochs_done if run.epochs_done < epochs else 0):
+        for _ in training:
+            pass
+    return lambda epoch: training
 
 
 def _features(

@@ -4,6 +4,7 @@ import filecmp
 import itertools
 import re
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from diqa_utils.datasets import (
     assert_disjoint,
     k_folds_by_reference,
     repeated_splits,
+    set_aside,
     split_by_reference,
 )
 from diqa_utils.datasets.sample_iqa import sample_iqa_dataset_builder as sample_iqa
@@ -59,7 +61,7 @@ def everything(rows):
 @pytest.fixture(scope="module")
 def references(sample):
     """The first reference of each split, with all its distorted images."""
-    per_reference = len(DISTORTIONS) * len(LEVELS)
+    per_reference = len(sample_iqa.DISTORTIONS) * len(LEVELS)
     return [list(dataset.take(per_reference).as_numpy_iterator()) for dataset in sample.values()]
 
 
@@ -164,6 +166,69 @@ def test_assert_disjoint_names_the_parts_and_what_they_share():
         assert_disjoint(train=["c", "b", "a"], validation=["d"], test=["b", "c", "e"])
 
 
+# As `printf a | sha256sum` prints them, the first two bytes: d 18ac, f 252f, c 2e7d, ä 33e6,
+# b 3e23, e 3f79, a ca97, g cd0a.
+BY_SHA256 = ["d", "f", "c", "ä", "b", "e", "a", "g"]
+
+
+def test_pictures_are_set_aside_in_the_order_of_their_sha256():
+    parts = set_aside(sorted(BY_SHA256), {"validation": 2, "calibration": 3})
+    assert {part: list(ids) for part, ids in parts.items()} == {
+        "validation": ["d", "f"],
+        "calibration": ["c", "ä", "b"],
+        "train": ["e", "a", "g"],
+    }
+    assert list(parts) == ["validation", "calibration", "train"]
+
+
+def test_what_is_set_aside_depends_neither_on_the_order_nor_on_the_kind_of_list():
+    ids = [f"photo ({number})" for number in range(50)]
+    counts = {"validation": 5, "calibration": 7}
+    expected = set_aside(ids, counts)
+    shuffled = np.random.default_rng(0).permutation(ids)
+    for other in (ids[::-1], iter(ids), shuffled):
+        for part, found in set_aside(other, counts).items():
+            np.testing.assert_array_equal(found, expected[part])
+
+
+def test_parts_that_are_set_aside_are_disjoint_and_hold_every_picture():
+    ids = [f"photo ({number})" for number in range(200)]
+    parts = set_aside(ids, {"validation": 30, "calibration": 20})
+    assert {part: len(found) for part, found in parts.items()} == {
+        "validation": 30,
+        "calibration": 20,
+        "train": 150,
+    }
+    assert_disjoint(**parts)
+    assert sorted(itertools.chain(*parts.values())) == sorted(ids)
+
+
+def test_a_later_part_does_not_change_an_earlier_one():
+    ids = [f"photo ({number})" for number in range(40)]
+    alone, both = set_aside(ids, {"first": 9}), set_aside(ids, {"first": 9, "second": 4})
+    np.testing.assert_array_equal(alone["first"], both["first"])
+    np.testing.assert_array_equal(alone["train"], [*both["second"], *both["train"]])
+    assert len(set_aside(ids, {})["train"]) == 40
+
+
+@pytest.mark.parametrize(
+    ("ids", "counts", "error", "words"),
+    [
+        (["a", "b", "a"], {"test": 1}, ValueError, "'a' is there more than once"),
+        (["a", "b"], {"test": 2}, ValueError, r"2 of 2 picture\(s\) cannot be set aside"),
+        (["a"], {"one": 1, "two": 3}, ValueError, r"4 of 1 picture\(s\) cannot"),
+        ([], {}, ValueError, r"0 of 0 picture\(s\) cannot"),
+        (["a", "b"], {"train": 1}, ValueError, "'train' is the part of all other pictures"),
+        (["a", "b"], {"test": 0}, ValueError, "test must get a whole number .* not 0"),
+        (["a", "b"], {"test": 0.5}, ValueError, "not 0.5"),
+        ([b"a", b"b"], {"test": 1}, TypeError, "must be text, not b'a': decode"),
+    ],
+)
+def test_pictures_that_cannot_be_set_aside_are_refused(ids, counts, error, words):
+    with pytest.raises(error, match=words):
+        set_aside(ids, counts)
+
+
 # The sample database
 
 
@@ -171,7 +236,7 @@ def test_sample_has_46_pieces_of_10_photographs_5_distortions_and_5_levels(every
     assert len({row["scene"] for row in everything}) == 10
     assert len({row["reference_id"] for row in everything}) == 46
     counts = Counter((row["distortion"], row["level"]) for row in everything)
-    assert counts == {(kind, level): 46 for kind in DISTORTIONS for level in LEVELS}
+    assert counts == {(kind, level): 46 for kind in sample_iqa.DISTORTIONS for level in LEVELS}
     assert len({row["image_id"] for row in everything}) == len(everything) == 1150
 
 
@@ -207,7 +272,7 @@ def test_quality_is_pseudo_dmos_turned_round_to_0_1(everything):
         assert 0 < row["quality"] < 1
 
 
-@pytest.mark.parametrize("distortion", DISTORTIONS)
+@pytest.mark.parametrize("distortion", sample_iqa.DISTORTIONS)
 def test_pseudo_dmos_gets_worse_with_each_level(everything, distortion):
     means = [
         np.mean(
@@ -401,14 +466,18 @@ def test_changed_code_does_not_meet_an_old_build(built, monkeypatch):
 
 
 def test_a_change_of_any_module_that_makes_the_images_makes_builds_stale():
-    sources = set(_store.SAMPLE_SOURCES)
     package = sample_iqa.__name__.split(".", maxsplit=1)[0]
-    used = {
-        value.__module__
-        for value in vars(sample_iqa).values()
-        if getattr(value, "__module__", "").startswith(f"{package}.")
-    }
-    assert {f"{name.removeprefix(f'{package}.').replace('.', '/')}.py" for name in used} <= sources
+
+    def modules_used_by(module):
+        names = {getattr(value, "__module__", None) or "" for value in vars(module).values()}
+        return {name for name in names if name.startswith(f"{package}.")}
+
+    used = modules_used_by(sample_iqa)
+    families = {DISTORTIONS[distortion].__module__ for distortion in sample_iqa.DISTORTIONS}
+    used = used.union(families, *(modules_used_by(sys.modules[name]) for name in families))
+    assert f"{package}._distortions.common" in used
+    files = {f"{name.removeprefix(f'{package}.').replace('.', '/')}.py" for name in used}
+    assert files <= set(_store.SAMPLE_SOURCES)
 
 
 def test_two_builds_are_alike_to_the_byte(built, tmp_path):

@@ -1,10 +1,13 @@
-"""Rows, groups, intervals; PSNR and SSIM of a database."""
+"""Rows, groups, intervals; PSNR, SSIM and MS-SSIM of a database."""
 
 import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.ndimage import uniform_filter
+from scipy.signal import convolve2d
+from skimage import data
 from skimage.metrics import structural_similarity
 
 from diqa_utils import evaluation
@@ -225,7 +228,7 @@ def test_markdown_table():
     ]
 
 
-# PSNR and SSIM
+# PSNR, SSIM and MS-SSIM
 
 
 def database(reference, distorted):
@@ -234,18 +237,29 @@ def database(reference, distorted):
     )
 
 
+def gray_levels(image):
+    return (image @ np.array([0.299, 0.587, 0.114]) / 255).astype(np.float32)
+
+
+def with_noise(image, rng, deviation=20):
+    return np.clip(image + rng.normal(0, deviation, image.shape), 0, 255).astype(np.uint8)
+
+
 def test_psnr_of_a_known_error():
     black, grey = np.zeros((48, 48, 3), np.uint8), np.full((48, 48, 3), 51, np.uint8)
-    scores = full_reference_scores(database([black, black], [grey, grey // 3]))
+    scores = full_reference_scores(
+        database([black, black], [grey, grey // 3]), metrics=["psnr", "ssim"]
+    )
     np.testing.assert_allclose(scores["psnr"], [20 * np.log10(5), 20 * np.log10(15)], rtol=1e-5)
 
 
 def test_ssim_is_scikit_images(photographs, rng):
     reference = photographs["coffee"]
-    noisy = np.clip(reference + rng.normal(0, 20, reference.shape), 0, 255).astype(np.uint8)
-    scores = full_reference_scores(database([reference, reference], [noisy, reference]))
-    weights = np.array([0.299, 0.587, 0.114])
-    gray = [(image @ weights / 255).astype(np.float32) for image in (reference, noisy)]
+    noisy = with_noise(reference, rng)
+    scores = full_reference_scores(
+        database([reference, reference], [noisy, reference]), metrics=["ssim", "psnr"]
+    )
+    gray = [gray_levels(image) for image in (reference, noisy)]
     expected = structural_similarity(
         *gray, data_range=1.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
@@ -253,6 +267,70 @@ def test_ssim_is_scikit_images(photographs, rng):
     error = np.mean((gray[0] - gray[1]) ** 2)
     assert scores["psnr"][0] == pytest.approx(-10 * np.log10(error), abs=1e-3)
     assert scores["psnr"][1] == np.inf
+
+
+def ms_ssim_by_hand(first, second):
+    """The authors' equations on grey levels (H, W) in 0..1, with SciPy and in float64."""
+    steps = np.arange(11) - 5
+    window = np.exp(-(steps**2) / (2 * 1.5**2))
+    window = np.outer(window, window) / window.sum() ** 2
+    product = 1.0
+    weights = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+    for scale, weight in enumerate(weights):
+        x, y = first.astype(np.float64), second.astype(np.float64)
+
+        def mean(values, window=window):
+            return convolve2d(values, window, mode="valid")
+
+        mean_x, mean_y = mean(x), mean(y)
+        covariance = mean(x * y) - mean_x * mean_y
+        variances = mean(x * x) - mean_x**2 + mean(y * y) - mean_y**2
+        similarity = (2 * covariance + 0.03**2) / (variances + 0.03**2)
+        if scale == len(weights) - 1:
+            similarity *= (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
+        product *= max(similarity.mean(), 0) ** weight
+        first, second = halve(first), halve(second)
+    return product
+
+
+def halve(gray):
+    """The mean of every two by two pixels; an odd side repeats its last one."""
+    height, width = gray.shape
+    even = np.pad(gray, ((0, height % 2), (0, width % 2)), mode="edge")
+    return even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2).mean(axis=(1, 3))
+
+
+@pytest.mark.parametrize("size", [(176, 176), (179, 202), (300, 201)])
+def test_ms_ssim_is_what_its_equations_give(size, rng):
+    reference = data.coffee()[20 : 20 + size[0], 100 : 100 + size[1]]
+    blurred = uniform_filter(reference, size=(5, 5, 1))
+    distorted = [with_noise(reference, rng), blurred, reference // 2, reference]
+    scores = full_reference_scores(database([reference] * 4, distorted), metrics=["ms_ssim"])
+    expected = [ms_ssim_by_hand(gray_levels(reference), gray_levels(d)) for d in distorted]
+    np.testing.assert_allclose(scores["ms_ssim"], expected, atol=2e-5)
+    assert expected[3] == 1
+    assert max(expected[:3]) < 0.99
+
+
+def test_ms_ssim_of_opposite_structure_is_zero(rng):
+    reference = rng.integers(0, 256, (176, 176, 3), np.uint8)
+    scores = full_reference_scores(database([reference], [255 - reference]))
+    assert scores["ms_ssim"] == [0]
+    assert scores["ssim"] < 0
+    assert list(scores) == ["psnr", "ssim", "ms_ssim"]
+
+
+def test_ms_ssim_of_a_small_image_is_refused():
+    image = np.zeros((2, 176, 175, 3), np.uint8)
+    words = "Image 1 has 176 x 175 pixels; MS-SSIM needs 176 a side: choose metrics without it"
+    with pytest.raises(ValueError, match=words):
+        full_reference_scores(database(image, image))
+
+
+def test_a_metric_that_is_not_known_is_refused():
+    image = np.zeros((1, 48, 48, 3), np.uint8)
+    with pytest.raises(ValueError, match="'vif' is not one of the metrics psnr, ssim, ms_ssim"):
+        full_reference_scores(database(image, image), metrics=["psnr", "vif"])
 
 
 def test_an_empty_database_is_refused():

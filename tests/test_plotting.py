@@ -12,6 +12,8 @@ import matplotlib.pyplot as plt
 
 from diqa_utils import models, plotting
 
+GRAY = np.ones((8, 6))
+
 
 @pytest.fixture(autouse=True)
 def _close_figures():
@@ -244,6 +246,87 @@ def test_show_overlay_takes_titles(photograph, error_map):
 def test_show_overlay_refuses_an_opacity_above_one(photograph, error_map):
     with pytest.raises(ValueError, match=r"opacity must be in 0\.\.1, not 2"):
         plotting.show_overlay(photograph, error_map, opacity=2)
+
+
+# --- show_contact_sheet ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sheet(photograph):
+    gray = photograph[..., 0] / 255
+    strip = [photograph, 255 - photograph]
+    families = {
+        "one": {"a": strip, "b": strip, "c": strip},
+        "two": {"d": [gray, tf.constant(gray)]},
+    }
+    return plotting.show_contact_sheet(families, labels=["weak", "strong"])
+
+
+def places_of(figure, of):
+    """What is drawn, by its window: left, bottom, right and top in pixels."""
+    figure.canvas.draw()
+    return [item.get_window_extent().extents for item in of(figure.axes[0])]
+
+
+def test_show_contact_sheet_draws_every_picture_once_at_its_aspect(sheet):
+    images = sheet.axes[0].images
+    assert len(images) == 8
+    for left, bottom, right, top in places_of(sheet, lambda axes: axes.images):
+        assert (right - left) / (top - bottom) == pytest.approx(60 / 40, rel=0.01)
+    assert [image.get_clim()[1] for image in images] == [255] * 6 + [1] * 2
+
+
+def test_show_contact_sheet_writes_families_kinds_and_labels(sheet):
+    texts = [text.get_text() for text in sheet.axes[0].texts]
+    assert texts == ["weak", "strong"] * 2 + ["one", "a", "b", "c", "two", "d"]
+    assert min(text.get_fontsize() for text in sheet.axes[0].texts) >= 9
+
+
+def test_show_contact_sheet_lays_two_strips_side_by_side(sheet):
+    places = np.round(places_of(sheet, lambda axes: axes.images))
+    left, bottom = places[:, 0].reshape(4, 2), places[:, 1].reshape(4, 2)
+    assert np.all(bottom[:, 0] == bottom[:, 1])
+    a, b, c, d = bottom[:, 0]
+    assert a == b > c > d
+    assert left[0].tolist() == left[2].tolist() == left[3].tolist()
+    assert left[1, 0] > left[0, 1] > left[0, 0]
+
+
+def test_show_contact_sheet_keeps_everything_apart_and_inside(sheet):
+    places = places_of(sheet, lambda axes: [*axes.images, *axes.texts])
+    frame = sheet.bbox.extents
+    for number, (left, bottom, right, top) in enumerate(places):
+        assert np.all([left, bottom] >= frame[:2] - 1)
+        assert np.all([right, top] <= frame[2:] + 1)
+        for other in places[number + 1 :]:
+            beside = right <= other[0] or other[2] <= left
+            assert beside or top <= other[1] or other[3] <= bottom
+
+
+def test_show_contact_sheet_may_have_no_labels(photograph):
+    figure = plotting.show_contact_sheet({"one": {"a": [photograph] * 5}})
+    assert [text.get_text() for text in figure.axes[0].texts] == ["one", "a"]
+
+
+@pytest.mark.parametrize(
+    ("families", "message"),
+    [
+        ({}, "`families` is empty"),
+        ({"one": {}}, "nothing to show"),
+        ({"one": {"a": []}}, "nothing to show"),
+        ({"one": {"a": [GRAY], "b": [GRAY] * 2}}, r"as many pictures, not \[1, 2\]"),
+        ({"one": {"a": [GRAY, GRAY[:5]]}}, r"one size, not \[\(5, 6\), \(8, 6\)\]"),
+        ({"one": {"a": [3 * GRAY]}}, r"not 3\.\.3"),
+    ],
+)
+def test_show_contact_sheet_refuses_what_does_not_fit(families, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.show_contact_sheet(families)
+
+
+def test_show_contact_sheet_refuses_labels_that_do_not_fit():
+    with pytest.raises(ValueError, match="3 labels for 1 pictures in each strip"):
+        plotting.show_contact_sheet({"one": {"a": [GRAY]}}, labels=["x", "y", "z"])
 
 
 # --- curves, points, intervals --------------------------------------------------------------------

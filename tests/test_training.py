@@ -304,6 +304,29 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(step, tmp_path, undist
     assert len(rows(tmp_path)[1]) == EPOCHS
 
 
+def test_batches_without_end_are_asked_for_by_epoch(tmp_path):
+    """A function gives the batches of an epoch; a stopped run asks for those to come only."""
+    _, validation = step_1_data()
+    asked = []
+
+    def batches_of(epoch):
+        asked.append(epoch)
+        return error_map_batches(database(10 + epoch), batch_size=4).repeat().take(3)
+
+    def run(epochs, folder=None):
+        keras.utils.set_random_seed(0)
+        model = build_error_map_model()
+        data = batches_of, validation
+        return Step1.train(model, epochs, folder, data, optimizer=nadam()), fingerprint(model)
+
+    undisturbed = run(3)
+    assert asked == [0, 1, 2]
+    run(1, tmp_path)
+    asked.clear()
+    assert run(3, tmp_path) == undisturbed
+    assert asked == [1, 2]
+
+
 @every_step
 def test_a_first_epoch_that_diverges_is_an_error(step, tmp_path):
     endless = keras.optimizers.SGD(1e30)
@@ -660,16 +683,18 @@ def test_precision_holds_for_the_steps_alone(precision, flags, expected, tmp_pat
     assert option() == before
 
 
-def test_bfloat16_trains_like_float32():
+@both_steps
+def test_bfloat16_trains_like_float32(step):
     losses = {}
     for precision in ("float32", "bfloat16"):
-        model = new(build_error_map_model)
-        losses[precision] = Step1.train(model, EPOCHS, precision=precision, optimizer=nadam())
-        assert all(weights.dtype == "float32" for weights in model.get_weights())
+        model = new(step.build)
+        losses[precision] = step.train(model, EPOCHS, precision=precision, optimizer=nadam())
+        assert all(weights.dtype == "float32" for weights in model.trainable_weights)
     for name, expected in losses["float32"].items():
         assert losses["bfloat16"][name] == pytest.approx(expected, rel=0.02)
 
 
-def test_an_unknown_precision_is_refused():
+@both_steps
+def test_an_unknown_precision_is_refused(step):
     with pytest.raises(ValueError, match=r"precision must be one of .*, not 'half'"):
-        Step1.train(build_error_map_model(), 1, precision="half")
+        step.train(step.build(), 1, precision="half")

@@ -21,6 +21,7 @@ from diqa_utils.datasets.splits import (
     assert_disjoint,
     k_folds_by_reference,
     repeated_splits,
+    set_aside,
     split_by_reference,
 )
 
@@ -37,6 +38,7 @@ __all__ = [
     "load",
     "read_table",
     "repeated_splits",
+    "set_aside",
     "split_by_reference",
     "verify",
 ]

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 #: The code whose change makes a built sample database stale.
 SAMPLE_SOURCES = (
+    "_distortions/blurs.py",
+    "_distortions/common.py",
+    "_distortions/compression.py",
+    "_distortions/fading.py",
+    "_distortions/noise.py",
     "datasets/sample_iqa/sample_iqa_dataset_builder.py",
     "datasets/splits.py",
     "distortions.py",

@@ -1,10 +1,26 @@
-"""Splits by reference image, so that no scene is in two parts of a database."""
+"""Splits by reference image, so that no scene is in two parts of a database.
 
-from collections.abc import Iterable, Sequence
+Where there is no reference and every picture is a scene of its own, `set_aside` splits by a rule
+that anybody can repeat from the names alone.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 
 import numpy as np
 
-__all__ = ["assert_disjoint", "k_folds_by_reference", "repeated_splits", "split_by_reference"]
+__all__ = [
+    "assert_disjoint",
+    "k_folds_by_reference",
+    "repeated_splits",
+    "set_aside",
+    "split_by_reference",
+]
+
+#: The part of `set_aside` that gets what the others leave.
+REST = "train"
 
 
 def split_by_reference(
@@ -112,3 +128,61 @@ def k_folds_by_reference(
     references = sorted(set(reference_ids))
     folds = split_by_reference(references, (1,) * k, seed=seed)
     return [(sorted(set(references) - set(test)), test) for test in folds]
+
+
+def set_aside(image_ids: Iterable[str], counts: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Sets pictures aside by a fixed rule: in the order of the SHA-256 of their ids.
+
+    The rule needs no seed and no random generator, so that another program, in another language,
+    finds the same parts. It is for pictures without a reference, each a scene of its own. It goes
+    by the pictures that are given: more of them, as in a whole release instead of a part of it,
+    make other parts.
+
+    Args:
+        image_ids: one id per picture, each once; their order does not matter.
+        counts: how many pictures each part gets, for example
+            {"validation": 500, "calibration": 500}; the first part gets the first ones.
+
+    Returns:
+        The ids of each part, and of all other pictures as "train", each in the order of the
+        SHA-256 of their UTF-8 text: the first n of a part are a fixed sample of it.
+
+    Raises:
+        ValueError: if an id occurs twice, a count is not a whole number of one or more, a part is
+            called "train", or nothing is left to train on.
+        TypeError: if an id is not text.
+
+    Source:
+        The SHA-256 is that of the Secure Hash Standard, https://doi.org/10.6028/NIST.FIPS.180-4
+
+    Chapter: notebooks/01-building-the-dataset.ipynb
+    """
+    ids = list(image_ids)
+    _check_parts(ids, counts)
+    ordered = np.array(sorted(ids, key=_sha256))
+    *parts, rest = np.split(ordered, np.cumsum(list(counts.values()), dtype=int))
+    return dict(zip(counts, parts, strict=True)) | {REST: rest}
+
+
+def _sha256(image_id: str) -> bytes:
+    return hashlib.sha256(image_id.encode()).digest()
+
+
+def _check_parts(ids: list[str], counts: Mapping[str, int]) -> None:
+    """Raises if the pictures cannot be dealt out to the parts."""
+    for image_id in ids:
+        if not isinstance(image_id, str):
+            raise TypeError(f"An image id must be text, not {image_id!r}: decode bytes first.")
+    repeated = [image_id for image_id, times in Counter(ids).items() if times > 1]
+    if repeated:
+        raise ValueError(f"{repeated[0]!r} is there more than once: give the id of each picture.")
+    for part, count in counts.items():
+        if part == REST:
+            raise ValueError(f"{REST!r} is the part of all other pictures: it takes no count.")
+        if not isinstance(count, Integral) or count < 1:
+            raise ValueError(f"{part} must get a whole number of pictures, 1 or more, not {count}.")
+    if sum(counts.values()) >= len(ids):
+        raise ValueError(
+            f"{sum(counts.values())} of {len(ids)} picture(s) cannot be set aside: nothing would "
+            "be left to train on."
+        )

@@ -15,8 +15,12 @@ from prose_numbers import (
     unfounded_numbers,
 )
 
-from diqa_utils.datasets.sample_iqa.sample_iqa_dataset_builder import PHOTOGRAPHS, cut_pieces
-from diqa_utils.distortions import DISTORTIONS, LEVELS
+from diqa_utils.datasets.sample_iqa.sample_iqa_dataset_builder import (
+    DISTORTIONS,
+    PHOTOGRAPHS,
+    cut_pieces,
+)
+from diqa_utils.distortions import LEVELS
 
 RESULTS = ROOT / "benchmarks" / "results"
 

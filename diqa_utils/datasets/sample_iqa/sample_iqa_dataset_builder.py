@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from diqa_utils.datasets.splits import split_by_reference
-from diqa_utils.distortions import DISTORTIONS, LEVELS, distort
+from diqa_utils.distortions import LEVELS, distort
 from diqa_utils.preprocessing import to_gray
 
 #: Side of the square pieces that photographs are cut into, in pixels.
@@ -22,6 +22,9 @@ SIDE = 192
 
 #: At most so many rows and columns of pieces are cut from one photograph.
 ROWS, COLUMNS = 2, 3
+
+#: The five types of LIVE. The library knows more, and this database stays as it is.
+DISTORTIONS = ("jpeg2000", "jpeg", "white_noise", "gaussian_blur", "fast_fading")
 
 #: How many photographs train, validate and test.
 PARTS = (6, 2, 2)

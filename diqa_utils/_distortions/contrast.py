@@ -1,0 +1,40 @@
+"""Sharpness and contrast: too much sharpening, and a change of contrast."""
+
+import numpy as np
+from scipy import ndimage
+
+from diqa_utils._distortions.common import LUMA, Distortion, to_uint8
+
+SHARPEN_SIGMA = 1.5
+SHARPEN_AMOUNT = (0.7, 1.5, 3.0, 5.5, 10.0)
+STEEPNESS = (2.5, 4.0, 6.0, 9.0, 14.0)
+
+
+def high_sharpen(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
+    """Adds fine detail a second time and more, by an unsharp mask: halos grow along the edges."""
+    gray = image @ LUMA
+    detail = gray - ndimage.gaussian_filter(gray, SHARPEN_SIGMA)
+    return to_uint8(image + SHARPEN_AMOUNT[level - 1] * detail[..., None])
+
+
+def contrast_change(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
+    """Bends all values along an S, or along its mirror image: the seed says which.
+
+    The S takes contrast from shadows and lights and gives it to what lies between. Its mirror image
+    does the reverse. Both keep 0 and 255.
+    """
+    half = STEEPNESS[level - 1] / 2
+    value = np.linspace(-1, 1, 256)
+    steeper = rng.random() < 0.5
+    curve = (
+        np.tanh(half * value / 2) / np.tanh(half / 2)
+        if steeper
+        else np.arctanh(value * np.tanh(half / 2)) * 2 / half
+    )
+    return to_uint8(255 * (1 + curve) / 2)[image]
+
+
+TYPES: dict[str, Distortion] = {
+    "high_sharpen": high_sharpen,
+    "contrast_change": contrast_change,
+}

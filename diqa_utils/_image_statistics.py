@@ -1,0 +1,296 @@
+"""Statistics of a whole picture: what normalisation takes away, and what else people judge by.
+
+Normalisation removes brightness, contrast and colour, and pooled features say little about how
+noise and sharpness are spread. This module makes a few maps of the picture at three scales and sums
+each map up by its moments.
+
+Every number is a function of means over pixels. So a large picture can be measured tile by tile:
+the sums of its tiles add up to those of the whole.
+
+Sources:
+    Mittal, Moorthy, Bovik: No-Reference Image Quality Assessment in the Spatial Domain. IEEE Trans.
+        Image Processing 21(12), 2012. https://doi.org/10.1109/TIP.2012.2214050
+    Ruderman: The Statistics of Natural Images. Network: Computation in Neural Systems 5(4), 1994.
+        https://doi.org/10.1088/0954-898X_5_4_006
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+from diqa_utils._validation import as_batch, check_finite, check_unit_range, like
+from diqa_utils.preprocessing import LUMA_WEIGHTS
+
+#: Halvings of the picture at which it is measured: 0 is the picture itself.
+SCALES = (0, 1, 2, 3)
+
+#: Halvings at which colour is measured.
+COLOUR_SCALE = 2
+
+#: One dimension of the window of local means and deviations.
+BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
+
+#: Keeps the normalised contrast of flat regions small: one grey level.
+SATURATION = 1 / 255
+
+#: (rows, columns) from a pixel to the neighbour that it is multiplied with.
+NEIGHBOURS = {
+    "to the right": (0, 1),
+    "below": (1, 0),
+    "below right": (1, 1),
+    "below left": (1, -1),
+}
+
+#: Keeps logarithms finite: a quarter of a grey level.
+SMALL = 1e-3
+
+#: Luma below and above which a pixel is as good as black or white.
+DARK, BRIGHT = 0.02, 0.98
+
+#: How a map is summed up, and the variance below which a map counts as flat.
+MOMENTS = ("mean", "log deviation", "shape", "skewness", "log kurtosis")
+FLAT_VARIANCE = 1e-4
+
+COLOURS = ("luma", "blue", "red", "saturation", "brightest channel", "darkest channel")
+CHROMA = COLOURS[1:3]
+
+
+def _at(scale: int) -> str:
+    return f"at 1/{2**scale}"
+
+
+#: Each map that is summed up by its moments, and the scale whose positions it has.
+_MAPS = (
+    *((f"{colour} {_at(COLOUR_SCALE)}", COLOUR_SCALE) for colour in COLOURS),
+    *(
+        (f"{name} {_at(scale)}", scale)
+        for scale in SCALES
+        for name in (
+            "contrast",
+            *(f"contrast times that {neighbour}" for neighbour in NEIGHBOURS),
+            "log deviation",
+            *(f"{colour} contrast" for colour in (CHROMA if scale else ())),
+        )
+    ),
+)
+_SHARES = ("dark", "bright", "with a channel at its maximum", "with a channel at its minimum")
+_DETAILS = tuple(
+    (f"{colour} {_at(scale)}", scale)
+    for scale in SCALES
+    for colour in (("luma", *CHROMA) if scale else ("luma",))
+)
+_DIRECTIONS = ("across", "down")
+
+#: The name of each number that `image_statistics` returns, in its order.
+STATISTICS = (
+    *(f"{moment} of {name}" for moment in MOMENTS for name, _ in _MAPS),
+    *(f"share of pixels {share}" for share in _SHARES),
+    *(f"log detail of {name}" for name, _ in _DETAILS),
+    *(f"log ratio of steps across and down {_at(scale)}" for scale in SCALES),
+)
+
+#: (top, left, height, width) of a part of a picture, in pixels.
+Box = tuple[Any, Any, Any, Any]
+
+
+def image_statistics(picture: Any) -> tf.Tensor:
+    """Returns 198 statistics of a picture: brightness, colour, contrast, sharpness, noise.
+
+    Thirty-six maps are summed up by five moments each: luma, chroma, saturation and the brightest
+    and darkest channel at a quarter of the size; at four scales the contrast (each pixel less its
+    local mean, over the local deviation), its products with four neighbours, and the logarithm of
+    the local deviation; the contrast of chroma. Then come the shares of clipped pixels, the detail
+    that a small blur takes away, and whether luma changes more across or down.
+
+    Args:
+        picture: (H, W, 3) or (N, H, W, 3); uint8 in 0..255, or floating-point in 0..1; at least
+            48 x 48 pixels.
+
+    Returns:
+        float32 tensor (198,) or (N, 198), finite, named by `STATISTICS`.
+
+    Raises:
+        ValueError: if rank, channels, dtype, size or value range are not as above, or a value is
+            NaN. Values are checked eagerly only.
+
+    References:
+        Mittal, Moorthy and Bovik (2012), https://doi.org/10.1109/TIP.2012.2214050
+    """
+    batch = to_unit_range(as_batch(picture, name="picture", channels=(3,)))
+    height, width = tf.shape(batch)[1], tf.shape(batch)[2]
+    sums = sums_over(batch, (0, 0, height, width))
+    return like(from_means(sums / positions(height, width)), picture)
+
+
+def to_unit_range(batch: tf.Tensor) -> tf.Tensor:
+    """Returns pictures (N, H, W, 3) as float32 in 0..1.
+
+    Raises:
+        ValueError: if they are neither uint8 nor floating-point in 0..1.
+    """
+    if batch.dtype == tf.uint8:
+        return tf.cast(batch, tf.float32) / 255.0
+    if not batch.dtype.is_floating:
+        raise ValueError(
+            f"picture must be uint8 in 0..255 or floating-point in 0..1, not {batch.dtype.name}."
+        )
+    check_finite(batch, name="picture")
+    check_unit_range(batch, name="picture")
+    return tf.cast(batch, tf.float32)
+
+
+def sums_over(pictures: tf.Tensor, box: Box) -> tf.Tensor:
+    """Sums all that the statistics are made of over a part of each picture.
+
+    Args:
+        pictures: float32 (N, H, W, 3) in 0..1. Outside of them they are mirrored.
+        box: the part to sum over. Its corner is a multiple of 8, its sides too unless they end
+            where the picture does.
+
+    Returns:
+        float32 (N, M): five power sums of each map, shares, squared details, and steps.
+    """
+    planes = _planes(pictures)
+    clipped = _sum(_clipped(pictures, planes[..., :1]), box)
+    power_sums: list[tf.Tensor] = []
+    details: list[tf.Tensor] = []
+    steps: list[tf.Tensor] = []
+    for scale in SCALES:
+        part = _part(box, scale)
+        if scale == COLOUR_SCALE:
+            power_sums.insert(0, _power_sums(planes - _CENTRES, part))
+        channels = planes[..., :3] if scale else planes[..., :1]
+        detail, deviation = _detail_and_deviation(channels)
+        power_sums.append(_power_sums(_contrast_maps(detail, deviation), part))
+        details.append(_sum(tf.square(detail), part))
+        steps.append(_sum(_steps(planes[..., :1]), part))
+        planes = tf.nn.avg_pool2d(planes, 2, 2, padding="VALID")
+    by_moment = tf.concat(power_sums, axis=-1)  # (N, 5, maps)
+    flat = tf.reshape(by_moment, [-1, len(MOMENTS) * len(_MAPS)])
+    return tf.concat([flat, clipped, *details, *steps], axis=-1)
+
+
+def positions(height: Any, width: Any) -> tf.Tensor:
+    """Returns over how many positions `sums_over` sums each of its numbers, float32 (M,)."""
+    counts = [tf.cast((height // 2**scale) * (width // 2**scale), tf.float32) for scale in SCALES]
+    return tf.gather(tf.stack(counts), _SCALE_OF)
+
+
+def from_means(means: tf.Tensor) -> tf.Tensor:
+    """Turns means (N, M), which are `sums_over` / `positions`, into statistics (N, 198)."""
+    parts = (len(MOMENTS) * len(_MAPS), len(_SHARES), len(_DETAILS), 2 * len(SCALES))
+    # In float64: central moments are small differences of large numbers.
+    of_maps, shares, details, steps = tf.split(tf.cast(means, tf.float64), parts, axis=-1)
+    first, absolute, second, third, fourth = tf.split(of_maps, len(MOMENTS), axis=-1)
+    variance = tf.nn.relu(second - first**2)
+    cubic = third - 3 * first * second + 2 * first**3
+    quartic = fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
+    around = variance + FLAT_VARIANCE
+    moments = (
+        first,
+        tf.math.log(around) / 2,
+        absolute / tf.sqrt(second + FLAT_VARIANCE),
+        cubic / around**1.5,
+        tf.math.log((tf.nn.relu(quartic) + FLAT_VARIANCE**2) / around**2),
+    )
+    log_steps = tf.math.log(steps + SMALL)
+    ratios = log_steps[:, 0::2] - log_steps[:, 1::2]
+    log_details = tf.math.log(tf.sqrt(details) + SMALL)
+    return tf.cast(tf.concat([*moments, shares, log_details, ratios], axis=-1), tf.float32)
+
+
+#: The middle of each colour plane: moments about zero lose fewer digits.
+_CENTRES = tf.constant([0.5, 0.0, 0.0, 0.0, 0.5, 0.5])
+
+_SCALE_OF = [
+    *[scale for _ in MOMENTS for _, scale in _MAPS],
+    *[0 for _ in _SHARES],
+    *[scale for _, scale in _DETAILS],
+    *[scale for scale in SCALES for _ in _DIRECTIONS],
+]
+
+
+def _planes(pictures: tf.Tensor) -> tf.Tensor:
+    """Luma, two differences of colour, saturation, brightest and darkest channel: (N, H, W, 6)."""
+    luma = tf.reduce_sum(pictures * LUMA_WEIGHTS, axis=-1, keepdims=True)
+    blue = 0.564 * (pictures[..., 2:] - luma)
+    red = 0.713 * (pictures[..., :1] - luma)
+    brightest = tf.reduce_max(pictures, axis=-1, keepdims=True)
+    darkest = tf.reduce_min(pictures, axis=-1, keepdims=True)
+    saturation = (brightest - darkest) / (brightest + SATURATION)
+    return tf.concat([luma, blue, red, saturation, brightest, darkest], axis=-1)
+
+
+def _clipped(pictures: tf.Tensor, luma: tf.Tensor) -> tf.Tensor:
+    """Says of every pixel whether it is dark, bright, or has a channel at an end: (N, H, W, 4)."""
+    level = 1 / 255
+    at_maximum = tf.reduce_any(pictures > 1 - level, axis=-1, keepdims=True)
+    at_minimum = tf.reduce_any(pictures < level, axis=-1, keepdims=True)
+    flags = tf.concat([luma < DARK, luma > BRIGHT, at_maximum, at_minimum], axis=-1)
+    return tf.cast(flags, tf.float32)
+
+
+def _detail_and_deviation(channels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns each pixel less the mean around it, and the deviation around it."""
+    mean = _blurred(channels)
+    variance = tf.nn.relu(_blurred(tf.square(channels)) - tf.square(mean))
+    return channels - mean, tf.sqrt(variance + 1e-8)
+
+
+def _contrast_maps(detail: tf.Tensor, deviation: tf.Tensor) -> tf.Tensor:
+    """Contrast of luma, its products, its log deviation, contrast of chroma: (N, H, W, 6 or 8)."""
+    contrast = detail / (deviation + SATURATION)
+    luma = contrast[..., :1]
+    products = [luma * _neighbour(luma, *step) for step in NEIGHBOURS.values()]
+    log_deviation = tf.math.log(deviation[..., :1] + SMALL) + 4.0  # about zero, as the others are
+    return tf.concat([luma, *products, log_deviation, contrast[..., 1:]], axis=-1)
+
+
+def _steps(luma: tf.Tensor) -> tf.Tensor:
+    """How far each pixel is from its neighbours across and down: (N, H, W, 2)."""
+    across, down = (_neighbour(luma, *NEIGHBOURS[name]) for name in ("to the right", "below"))
+    return tf.abs(tf.concat([across - luma, down - luma], axis=-1))
+
+
+def _neighbour(values: tf.Tensor, rows: int, columns: int) -> tf.Tensor:
+    height, width = tf.shape(values)[1], tf.shape(values)[2]
+    padded = tf.pad(values, [[0, 0], [0, 1], [1, 1], [0, 0]], mode="REFLECT")
+    return padded[:, rows : rows + height, 1 + columns : 1 + columns + width]
+
+
+def _blurred(values: tf.Tensor) -> tf.Tensor:
+    """Blurs each channel with the binomial window, mirrored at the borders."""
+    height, width = tf.shape(values)[1], tf.shape(values)[2]
+    margin = len(BINOMIAL) // 2
+    sides = [[0, 0], [margin, margin], [margin, margin], [0, 0]]
+    padded = tf.pad(values, sides, mode="REFLECT")
+    rows = tf.add_n([w * padded[:, k : k + height] for k, w in enumerate(BINOMIAL)])
+    return tf.add_n([w * rows[:, :, k : k + width] for k, w in enumerate(BINOMIAL)])
+
+
+def _part(box: Box, scale: int) -> Box:
+    """Returns the same part of a picture that was halved `scale` times."""
+    top, left, height, width = box
+    step = 2**scale
+    rows, columns = top // step, left // step
+    bottom, right = (top + height) // step, (left + width) // step
+    return rows, columns, bottom - rows, right - columns
+
+
+def _sum(values: tf.Tensor, part: Box) -> tf.Tensor:
+    top, left, height, width = part
+    return _total(values[:, top : top + height, left : left + width])
+
+
+def _power_sums(maps: tf.Tensor, part: Box) -> tf.Tensor:
+    """Sums m, |m|, m^2, m^3 and m^4 of each map: (N, 5, maps)."""
+    top, left, height, width = part
+    inside = maps[:, top : top + height, left : left + width]
+    squares = tf.square(inside)
+    powers = (inside, tf.abs(inside), squares, squares * inside, tf.square(squares))
+    return tf.stack([_total(power) for power in powers], axis=1)
+
+
+def _total(values: tf.Tensor) -> tf.Tensor:
+    """Sums (N, H, W, C) over pixels, by rows first: one long sum would lose digits in float32."""
+    return tf.reduce_sum(tf.reduce_sum(values, axis=2), axis=1)

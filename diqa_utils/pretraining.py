@@ -1,0 +1,202 @@
+"""Pre-training without human scores: endless error maps from any pristine pictures.
+
+Step 1 needs no opinion, only a picture and a damaged copy of it. So it can have as many examples as
+one likes: each batch is cut from pictures drawn at random, damaged at random, and never seen again.
+Batch number k depends on the seed and on k alone: a run that was stopped goes on with the batch
+that it would have had.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from diqa_utils.distortions import FAMILIES, LEVELS, distort
+from diqa_utils.images import read_image
+from diqa_utils.maps import (
+    DEFAULT_ALPHA,
+    DEFAULT_EXPONENT,
+    OUTPUT_STRIDE,
+    average_reliability_map,
+    downscale,
+    error_map,
+)
+from diqa_utils.preprocessing import normalize
+
+__all__ = ["pristine_batches", "pristine_pictures", "throughput"]
+
+#: Side of the square that is cut from a picture and damaged as a whole, in pixels.
+CROP = 256
+
+#: Pixels at each side of the crop that no patch has: what is there was made of mirrored pixels.
+MARGIN = 16
+
+#: The share of crops that are cut from the picture at half its size.
+HALVED = 0.5
+
+#: Files that are taken for pictures.
+PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+TYPES = tuple(name for names in FAMILIES.values() for name in names)
+
+
+def pristine_pictures(folder: str | PathLike[str]) -> list[np.ndarray]:
+    """Reads every picture below a folder, in the order of their paths.
+
+    Args:
+        folder: of pictures without visible faults; other files in it are passed over.
+
+    Returns:
+        uint8 arrays (H, W, 3).
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if there is no picture in it, one is damaged, or a side of one is shorter than
+            256 pixels.
+
+    Chapter: notebooks/10-pretraining.ipynb
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise FileNotFoundError(f"There is no folder {str(root)!r}: check the path.")
+    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in PICTURES)
+    if not paths:
+        raise ValueError(f"There is no picture below {str(root)!r}: name a folder that has some.")
+    pictures = [read_image(path) for path in paths]
+    for path, picture in zip(paths, pictures, strict=True):
+        _check_size(picture, repr(str(path)))
+    return pictures
+
+
+def pristine_batches(
+    pictures: Sequence[np.ndarray],
+    *,
+    batch_size: int,
+    patch_size: int = 112,
+    seed: int = 0,
+    first: int = 0,
+    exponent: float = DEFAULT_EXPONENT,
+    alpha: float = DEFAULT_ALPHA,
+) -> tf.data.Dataset:
+    """Makes the endless batches of step 1 from pristine pictures.
+
+    A square of 256 pixels is cut from a picture, at its full size or at half of it, mirrored or
+    not, and damaged by one of the 25 types of KADID-10k at one of five levels. Its maps are made
+    before it is cut into four patches.
+
+    Args:
+        pictures: uint8 (H, W, 3), no side shorter than 256 pixels.
+        batch_size: patches per batch, a multiple of four.
+        patch_size: side of the patches in pixels, a multiple of four from 48 to 112.
+        seed: one seed gives one sequence of batches.
+        first: the number of the batch to begin with.
+        exponent: p of the error map.
+        alpha: slope of the reliability map.
+
+    Returns:
+        A dataset without end of (normalised patches, error maps, average reliability maps);
+        float32.
+
+    Raises:
+        ValueError: if there are no pictures, one is too small, or a number is not as above.
+
+    Chapter: notebooks/10-pretraining.ipynb
+    """
+    if not pictures:
+        raise ValueError("There are no pictures to make batches of.")
+    for number, picture in enumerate(pictures):
+        _check_size(picture, f"picture {number}")
+    if batch_size < 4 or batch_size % 4:
+        raise ValueError(f"batch_size must be a multiple of four, not {batch_size}.")
+    largest = (CROP - 2 * MARGIN) // 2
+    if patch_size % OUTPUT_STRIDE or not 48 <= patch_size <= largest:
+        raise ValueError(
+            f"patch_size must be a multiple of {OUTPUT_STRIDE} from 48 to {largest}, "
+            f"not {patch_size}."
+        )
+
+    def pairs_of(number: np.ndarray) -> np.ndarray:
+        rng = np.random.default_rng([seed, int(number)])
+        return np.stack([_damaged_pair(pictures, rng) for _ in range(batch_size // 4)])
+
+    def to_batch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        pairs = tf.ensure_shape(
+            tf.numpy_function(pairs_of, [number], tf.uint8), [batch_size // 4, 2, CROP, CROP, 3]
+        )
+        reference, distorted = normalize(pairs[:, 0]), normalize(pairs[:, 1])
+        target = downscale(error_map(reference, distorted, exponent=exponent))
+        reliability = downscale(average_reliability_map(distorted, alpha=alpha))
+        cells = patch_size // OUTPUT_STRIDE
+        return (
+            _four_patches(distorted, patch_size, MARGIN),
+            _four_patches(target, cells, MARGIN // OUTPUT_STRIDE),
+            _four_patches(reliability, cells, MARGIN // OUTPUT_STRIDE),
+        )
+
+    numbers = tf.data.Dataset.range(first, tf.int64.max)
+    return numbers.map(to_batch, num_parallel_calls=2, deterministic=True).prefetch(4)
+
+
+def _damaged_pair(pictures: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """Cuts a square from a picture at random and damages it at random: uint8 (2, 256, 256, 3)."""
+    picture = pictures[int(rng.integers(len(pictures)))]
+    if rng.random() < HALVED and min(picture.shape[:2]) >= 2 * CROP:
+        picture = _halved(picture)
+    top, left = (int(rng.integers(side - CROP + 1)) for side in picture.shape[:2])
+    crop = picture[top : top + CROP, left : left + CROP]
+    if rng.random() < 0.5:
+        crop = crop[:, ::-1]
+    crop = np.ascontiguousarray(crop)
+    distortion, level = str(rng.choice(TYPES)), int(rng.choice(LEVELS))
+    return np.stack([crop, distort(crop, distortion, level, seed=int(rng.integers(2**31)))])
+
+
+def throughput(batches: tf.data.Dataset, number: int) -> float:
+    """Measures how many patches a second a pipeline makes.
+
+    Args:
+        batches: as `pristine_batches` or `error_map_batches` makes them.
+        number: over how many batches to measure, after a first one that starts the pipeline up.
+
+    Returns:
+        Patches per second.
+
+    Raises:
+        ValueError: if there are not so many batches.
+
+    Chapter: notebooks/10-pretraining.ipynb
+    """
+    iterator: Iterator[tuple[tf.Tensor, ...]] = iter(batches.take(number + 1))
+    next(iterator, None)
+    start = time.perf_counter()
+    sizes = [len(batch[0]) for batch in iterator]
+    if number < 1 or len(sizes) < number:
+        raise ValueError(f"There are no {number} batches to measure after the first.")
+    return sum(sizes) / (time.perf_counter() - start)
+
+
+def _halved(picture: np.ndarray) -> np.ndarray:
+    """Averages 2 x 2 pixels."""
+    height, width = (side // 2 * 2 for side in picture.shape[:2])
+    blocks = picture[:height, :width].reshape(height // 2, 2, width // 2, 2, 3)
+    return np.round(blocks.mean(axis=(1, 3), dtype=np.float32)).astype(np.uint8)
+
+
+def _four_patches(maps: tf.Tensor, side: int, margin: int) -> tf.Tensor:
+    """Cuts a patch from each quarter of square maps (N, S, S, 1): (4 N, side, side, 1)."""
+    end = maps.shape[1] - margin - side
+    corners = [(top, left) for top in (margin, end) for left in (margin, end)]
+    return tf.concat(
+        [maps[:, top : top + side, left : left + side] for top, left in corners], axis=0
+    )
+
+
+def _check_size(picture: np.ndarray, name: str) -> None:
+    if picture.ndim != 3 or min(picture.shape[:2]) < CROP:
+        raise ValueError(
+            f"{name} has shape {picture.shape}; it must be (H, W, 3) with sides of {CROP} pixels "
+            "or more."
+        )

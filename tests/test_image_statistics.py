@@ -1,0 +1,195 @@
+"""Statistics of a whole picture."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import ndimage
+
+from diqa_utils._image_statistics import (
+    STATISTICS,
+    from_means,
+    image_statistics,
+    positions,
+    sums_over,
+)
+
+WINDOW = np.array([1, 4, 6, 4, 1]) / 16
+
+
+def named(picture):
+    return dict(zip(STATISTICS, image_statistics(picture).numpy().tolist(), strict=True))
+
+
+def blurred(plane):
+    for axis in (0, 1):
+        plane = ndimage.correlate1d(plane, WINDOW, axis=axis, mode="mirror")
+    return plane
+
+
+def halved(plane, times):
+    for _ in range(times):
+        height, width = (side // 2 * 2 for side in plane.shape)
+        plane = plane[:height, :width].reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
+    return plane
+
+
+def luma_of(picture):
+    return picture.astype(np.float64) / 255 @ [0.299, 0.587, 0.114]
+
+
+def contrast_of(plane):
+    mean = blurred(plane)
+    deviation = np.sqrt(np.maximum(blurred(plane**2) - mean**2, 0) + 1e-8)
+    return (plane - mean) / (deviation + 1 / 255), deviation
+
+
+def assert_moments(found, name, values, tolerance=2e-3):
+    """Compares the five moments of a map with those that NumPy gives for it."""
+    variance = values.var() + 1e-4
+    central = values - values.mean()
+    expected = {
+        "mean": values.mean(),
+        "log deviation": np.log(variance) / 2,
+        "shape": np.abs(values).mean() / np.sqrt((values**2).mean() + 1e-4),
+        "skewness": (central**3).mean() / variance**1.5,
+        "log kurtosis": np.log(((central**4).mean() + 1e-8) / variance**2),
+    }
+    for moment, value in expected.items():
+        assert found[f"{moment} of {name}"] == pytest.approx(value, abs=tolerance), moment
+
+
+def test_every_statistic_has_a_name_of_its_own():
+    assert len(set(STATISTICS)) == len(STATISTICS) == 198
+
+
+@pytest.mark.parametrize("scale", [0, 1, 2, 3])
+def test_contrast_is_that_of_scipy(photographs, scale):
+    picture = photographs["coffee"]
+    contrast, deviation = contrast_of(halved(luma_of(picture), scale))
+    found = named(picture)
+    assert_moments(found, f"contrast at 1/{2**scale}", contrast)
+    assert_moments(found, f"log deviation at 1/{2**scale}", np.log(deviation + 1e-3) + 4)
+
+
+def test_products_take_each_pixel_with_its_neighbour(photographs):
+    contrast, _ = contrast_of(luma_of(photographs["chelsea"]))
+    around = np.pad(contrast, 1, mode="reflect")
+    height, width = contrast.shape
+    found = named(photographs["chelsea"])
+    for name, (row, column) in {
+        "to the right": (0, 1),
+        "below": (1, 0),
+        "below right": (1, 1),
+        "below left": (1, -1),
+    }.items():
+        neighbour = around[1 + row : 1 + row + height, 1 + column : 1 + column + width]
+        expected = contrast * neighbour
+        assert_moments(found, f"contrast times that {name} at 1/1", expected, tolerance=5e-3)
+
+
+def test_colour_is_measured_at_a_quarter_of_the_size(photographs):
+    picture = photographs["astronaut"]
+    red = halved(0.713 * (picture[..., 0] / 255 - luma_of(picture)), 2)
+    darkest = halved(picture.min(axis=-1) / 255, 2)
+    found = named(picture)
+    assert_moments(found, "red at 1/4", red)
+    assert_moments(found, "darkest channel at 1/4", darkest - 0.5)
+
+
+def test_shares_count_clipped_pixels():
+    picture = np.full((64, 64, 3), 100, np.uint8)
+    picture[:16] = 0  # a quarter
+    picture[16:24] = 255  # an eighth
+    picture[24:32, :, 0] = 255  # an eighth, in one channel
+    found = named(picture)
+    assert found["share of pixels dark"] == pytest.approx(1 / 4)
+    assert found["share of pixels bright"] == pytest.approx(1 / 8)
+    assert found["share of pixels with a channel at its maximum"] == pytest.approx(1 / 4)
+    assert found["share of pixels with a channel at its minimum"] == pytest.approx(1 / 4)
+
+
+def test_detail_is_what_the_blur_takes_away(photographs):
+    luma = halved(luma_of(photographs["coffee"]), 1)
+    expected = np.log(np.sqrt(((luma - blurred(luma)) ** 2).mean()) + 1e-3)
+    assert named(photographs["coffee"])["log detail of luma at 1/2"] == pytest.approx(
+        expected, abs=1e-3
+    )
+
+
+def test_stripes_change_across_and_not_down():
+    picture = np.tile(np.repeat([60, 180], 4), 8)[None, :, None] * np.ones((64, 1, 3))
+    found = named(picture.astype(np.uint8))
+    assert found["log ratio of steps across and down at 1/1"] > 3
+    turned = named(picture.astype(np.uint8).transpose(1, 0, 2))
+    assert turned["log ratio of steps across and down at 1/1"] < -3
+
+
+def test_a_batch_equals_its_pictures_one_by_one(photographs):
+    batch = np.stack(list(photographs.values()))
+    one_by_one = np.stack([image_statistics(picture) for picture in batch])
+    np.testing.assert_allclose(image_statistics(batch), one_by_one, atol=1e-4)
+
+
+def test_float_pictures_measure_as_their_uint8(photographs):
+    picture = photographs["coffee"]
+    as_float = image_statistics((picture / 255).astype(np.float32))
+    np.testing.assert_allclose(as_float, image_statistics(picture), atol=1e-4)
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_flat_pictures_have_finite_statistics(level):
+    assert np.isfinite(image_statistics(np.full((48, 53, 3), level, np.uint8))).all()
+
+
+def test_a_mirrored_picture_measures_nearly_the_same(photographs):
+    picture = photographs["coffee"][:, :200]
+    left_right = {"below right": "below left", "below left": "below right"}
+    found, mirrored = named(picture), named(picture[:, ::-1])
+    for name, value in found.items():
+        for one, other in left_right.items():
+            if one in name:
+                name = name.replace(one, other)
+                break
+        # Products meet other neighbours at the borders: a tenth of a small picture.
+        assert mirrored[name] == pytest.approx(value, abs=0.15), name
+
+
+@pytest.mark.parametrize("size", [(159, 202), (152, 200), (97, 51)])
+def test_tiles_add_up_to_the_whole(photographs, size):
+    height, width = size
+    picture = tf.constant(photographs["astronaut"][None, :height, :width] / np.float32(255))
+    side, halo = 64, 32
+    sums = 0.0
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            above, before = max(0, top - halo), max(0, left - halo)
+            box = (top - above, left - before, min(side, height - top), min(side, width - left))
+            tile = picture[:, above : top + side + halo, before : left + side + halo]
+            sums = sums + sums_over(tile, box).numpy().astype(np.float64)
+    means = tf.constant(sums / positions(height, width).numpy())
+    # The kurtosis of a map that is nearly flat has the fewest digits.
+    np.testing.assert_allclose(from_means(means), image_statistics(picture), atol=5e-3)
+
+
+def test_graph_and_eager_agree(photographs):
+    picture = photographs["chelsea"]
+    compiled = tf.function(
+        image_statistics, input_signature=[tf.TensorSpec([None] * 2 + [3], tf.uint8)]
+    )
+    np.testing.assert_allclose(compiled(picture), image_statistics(picture), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [
+        (np.zeros((48, 48, 1), np.uint8), "must have 3 channel"),
+        (np.zeros((48, 48), np.uint8), "must have shape"),
+        (np.zeros((47, 48, 3), np.uint8), "smallest image accepted is 48 x 48"),
+        (np.zeros((48, 48, 3), np.int32), "uint8 in 0..255 or floating-point in 0..1, not int32"),
+        (np.full((48, 48, 3), 2.0), "must lie in 0..1"),
+        (np.full((48, 48, 3), np.nan), "NaN"),
+    ],
+)
+def test_bad_pictures_are_refused(picture, message):
+    with pytest.raises(ValueError, match=message):
+        image_statistics(picture)

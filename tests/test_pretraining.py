@@ -1,0 +1,154 @@
+"""Endless batches of error maps from pristine pictures."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from diqa_utils.distortions import FAMILIES
+from diqa_utils.maps import average_reliability_map, downscale, error_map
+from diqa_utils.preprocessing import normalize
+from diqa_utils.pretraining import (
+    CROP,
+    TYPES,
+    _damaged_pair,
+    pristine_batches,
+    pristine_pictures,
+    throughput,
+)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    from skimage import data
+
+    return [data.astronaut(), data.coffee()]
+
+
+def taken(dataset, number):
+    return [[part.numpy() for part in batch] for batch in dataset.take(number)]
+
+
+def test_batches_have_the_shapes_that_step_1_takes(pictures):
+    [[normalized, target, reliability]] = taken(
+        pristine_batches(pictures, batch_size=8, patch_size=96), 1
+    )
+    assert normalized.shape == (8, 96, 96, 1)
+    assert target.shape == reliability.shape == (8, 24, 24, 1)
+    assert normalized.dtype == target.dtype == reliability.dtype == np.float32
+
+
+def test_all_types_of_the_taxonomy_are_drawn(pictures):
+    assert len(TYPES) == 25 == sum(map(len, FAMILIES.values()))
+
+
+def test_one_seed_gives_one_sequence(pictures):
+    first, second = (taken(pristine_batches(pictures, batch_size=4, seed=7), 3) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        for part, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(part, same)
+    [other_seed] = taken(pristine_batches(pictures, batch_size=4, seed=8), 1)
+    assert not np.array_equal(other_seed[0], first[0][0])
+
+
+def test_a_sequence_goes_on_from_any_batch(pictures):
+    whole = taken(pristine_batches(pictures, batch_size=4, seed=1), 4)
+    rest = taken(pristine_batches(pictures, batch_size=4, seed=1, first=2), 2)
+    for one, other in zip(whole[2:], rest, strict=True):
+        for part, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(part, same)
+
+
+def test_no_batch_comes_twice(pictures):
+    batches = taken(pristine_batches(pictures, batch_size=4, seed=0), 6)
+    assert len({batch[0].tobytes() for batch in batches}) == 6
+
+
+def test_patches_and_maps_are_cut_from_the_same_places(pictures):
+    seed, side = 5, 80
+    pair = _damaged_pair(pictures, np.random.default_rng([seed, 0]))
+    reference, distorted = normalize(pair[0]), normalize(pair[1])
+    target = downscale(error_map(reference, distorted)).numpy()
+    weights = downscale(average_reliability_map(distorted)).numpy()
+    batches = pristine_batches(pictures, batch_size=4, patch_size=side, seed=seed)
+    [[patches, targets, reliabilities]] = taken(batches, 1)
+    far = CROP - 16 - side
+    for number, (top, left) in enumerate([(16, 16), (16, far), (far, 16), (far, far)]):
+        expected = distorted.numpy()[top : top + side, left : left + side]
+        np.testing.assert_allclose(patches[number], expected, atol=1e-6)
+        rows, columns = slice(top // 4, (top + side) // 4), slice(left // 4, (left + side) // 4)
+        np.testing.assert_allclose(targets[number], target[rows, columns], atol=1e-4)
+        np.testing.assert_allclose(reliabilities[number], weights[rows, columns], atol=1e-4)
+
+
+def test_a_pair_is_a_square_of_the_picture_and_its_damaged_copy(pictures):
+    whole = pictures[0][100:356, 100:356]
+    pair = _damaged_pair([whole], np.random.default_rng(1))
+    assert pair.shape == (2, CROP, CROP, 3)
+    assert pair.dtype == np.uint8
+    as_it_is_or_mirrored = (whole, whole[:, ::-1])
+    assert any(np.array_equal(pair[0], picture) for picture in as_it_is_or_mirrored)
+    assert not np.array_equal(pair[0], pair[1])
+
+
+def test_damaging_leaves_the_pictures_alone(pictures):
+    before = [picture.copy() for picture in pictures]
+    taken(pristine_batches(pictures, batch_size=8), 3)
+    for picture, same in zip(pictures, before, strict=True):
+        np.testing.assert_array_equal(picture, same)
+
+
+def test_throughput_counts_patches(pictures, monkeypatch):
+    clock = iter([10.0, 14.0])
+    monkeypatch.setattr("diqa_utils.pretraining.time.perf_counter", lambda: next(clock))
+    batches = tf.data.Dataset.from_tensors((tf.zeros((8, 1)),) * 3).repeat()
+    assert throughput(batches, 5) == 5 * 8 / 4.0
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_too_few_batches_have_no_throughput(number):
+    batches = tf.data.Dataset.from_tensors((tf.zeros((8, 1)),)).repeat(3)
+    with pytest.raises(ValueError, match=f"no {number} batches"):
+        throughput(batches, number)
+
+
+def test_pictures_are_read_in_the_order_of_their_paths(tmp_path, rng):
+    (tmp_path / "b").mkdir()
+    for name in ("b/1.png", "a.PNG"):
+        pixels = rng.integers(0, 256, (256, 300, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name)
+    (tmp_path / "readme.txt").write_text("no picture")
+    pictures = pristine_pictures(tmp_path)
+    assert len(pictures) == 2
+    np.testing.assert_array_equal(pictures[0], np.array(Image.open(tmp_path / "a.PNG")))
+
+
+def test_folders_that_will_not_do_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*missing"):
+        pristine_pictures(tmp_path / "missing")
+    with pytest.raises(ValueError, match="no picture below"):
+        pristine_pictures(tmp_path)
+    Image.new("RGB", (255, 400)).save(tmp_path / "small.png")
+    with pytest.raises(ValueError, match=r"small\.png.*sides of 256 pixels"):
+        pristine_pictures(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": 6}, "multiple of four, not 6"),
+        ({"batch_size": 0}, "multiple of four, not 0"),
+        ({"batch_size": 4, "patch_size": 90}, "from 48 to 112, not 90"),
+        ({"batch_size": 4, "patch_size": 116}, "from 48 to 112, not 116"),
+    ],
+)
+def test_bad_settings_are_refused(pictures, settings, message):
+    with pytest.raises(ValueError, match=message):
+        pristine_batches(pictures, **settings)
+
+
+def test_pictures_that_will_not_do_are_named():
+    with pytest.raises(ValueError, match="no pictures"):
+        pristine_batches([], batch_size=4)
+    with pytest.raises(ValueError, match="picture 1 has shape"):
+        pristine_batches([np.zeros((256, 256, 3), np.uint8), np.zeros((8, 8, 3))], batch_size=4)

@@ -501,6 +501,11 @@ def test_records_do_not_depend_on_the_process_that_wrote_them(built):
             assert record == example.SerializeToString(deterministic=True)
 
 
+def test_reading_a_table_logs_nothing(sample, caplog):
+    datasets.read_table("sample_iqa", split="validation")
+    assert not caplog.records
+
+
 # Interrupted builds
 
 

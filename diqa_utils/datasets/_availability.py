@@ -73,5 +73,8 @@ class Catalog(dict[str, Availability]):
         return text.getvalue()
 
     def _repr_markdown_(self) -> str:
-        lines = [TITLES, ("---",) * len(TITLES), *(entry.cells for entry in self.values())]
+        lines = [TITLES, ("---",) * len(TITLES)]
+        for entry in self.values():
+            *holds, home, terms = entry.cells
+            lines.append((*holds, f"[its owners]({home})" if "://" in home else home, terms))
         return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

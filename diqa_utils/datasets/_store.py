@@ -268,9 +268,9 @@ def _columns(builder: tfds.core.DatasetBuilder, part: str) -> dict[str, np.ndarr
         return {name: np.array(column) for name, column in stored.items()}
     features = builder.info.features
     names = [n for n, kind in features.items() if not isinstance(kind, tfds.features.Image)]
-    rows = builder.as_dataset(
-        split=part, decoders=tfds.decode.PartialDecoding(dict.fromkeys(names, True))
-    )
+    decoders = tfds.decode.PartialDecoding(dict.fromkeys(names, True))
+    with _no_warnings():  # that TFDS calls one of its own functions that is going to be renamed
+        rows = builder.as_dataset(split=part, decoders=decoders)
     columns = next(rows.batch(len(rows)).as_numpy_iterator())
     return {
         name: column.astype(str) if column.dtype == object else column

@@ -26,12 +26,13 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from benchmarks import real_data
-from benchmarks.results import write
+from benchmarks.results import rounded, write
 from diqa_utils import datasets, pipelines
 from diqa_utils.datasets import _store
 from diqa_utils.datasets.sample_iqa import sample_iqa_dataset_builder as sample
 
 NAME = "database_pipelines"
+DIGITS = 3
 
 #: (width, height) of a made picture.
 SIZE = (384, 288)
@@ -169,13 +170,6 @@ def one_epoch(pipeline: str, number: str, limit: str, files: str, data_dir: str)
     print(int(peak) // 1024)
 
 
-def rounded(results: Any) -> Any:
-    """Rounds every number of nested results to three digits after the point."""
-    if isinstance(results, dict):
-        return {name: rounded(value) for name, value in results.items()}
-    return round(results, 3)
-
-
 def main() -> None:
     results: dict[str, Any] = {"building": {}, "reading": {}}
     with tempfile.TemporaryDirectory() as folder:
@@ -190,10 +184,14 @@ def main() -> None:
         for name, place, split, settings in databases:
             results["building"][name] = building(name, place, data_dir, **settings)
             results["reading"][name] = reading(name, split, place, data_dir, **settings)
-            print(name, rounded(results["building"][name]), rounded(results["reading"][name]))
+            print(
+                name,
+                rounded(results["building"][name], DIGITS),
+                rounded(results["reading"][name], DIGITS),
+            )
         results["memory"] = memory(files, data_dir)
         print(results["memory"])
-    write(NAME, rounded(results))
+    write(NAME, rounded(results, DIGITS))
 
 
 if __name__ == "__main__":

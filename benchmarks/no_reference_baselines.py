@@ -37,13 +37,14 @@ from sklearn.svm import SVR
 from tqdm.auto import tqdm
 
 from benchmarks import real_data
-from benchmarks.results import write
+from benchmarks.results import rounded, write
 from diqa_utils import datasets
 from diqa_utils._cache import cache_folder
 from diqa_utils.evaluation import Agreement, Estimate, evaluate, to_markdown
 from diqa_utils.metrics import plcc, rmse, srcc
 
 NAME = "no_reference_baselines"
+DIGITS = 4
 
 SET_ASIDE = {"validation": 500, "calibration": 500}
 
@@ -159,17 +160,6 @@ def agreement(name: str, predicted: np.ndarray, quality: np.ndarray) -> Agreemen
     return replace(evaluate(predicted, quality, resamples=RESAMPLES)[0], group=name)
 
 
-def rounded(value: Any) -> Any:
-    """Rounds nested numbers to four digits after the point; what is not defined becomes null."""
-    if isinstance(value, dict):
-        return {key: rounded(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [rounded(inner) for inner in value]
-    if isinstance(value, float):
-        return None if math.isnan(value) else round(value, 4)
-    return value
-
-
 def baselines(folder: Path, cache: Path) -> dict[str, Any]:
     """Measures every baseline on the validation pictures of the copy of BIQ2021 in a folder."""
     import cv2
@@ -223,7 +213,7 @@ def samples_of(
         metric.__name__: [metric(run, quality["validation"]) for run in runs]
         for metric in (srcc, plcc)
     }
-    print(f"SVR on {size} pictures: {rounded(measures)}", flush=True)
+    print(f"SVR on {size} pictures: {rounded(measures, DIGITS)}", flush=True)
     return {name: {"values": all_, "median": median(all_)} for name, all_ in measures.items()}
 
 
@@ -235,7 +225,7 @@ def main() -> None:
     if sentence := missing():
         print(f"{sentence}: {NAME}.json stays as it is.")
         return
-    results = rounded(baselines(data / "biq2021", cache_folder() / "benchmarks"))
+    results = rounded(baselines(data / "biq2021", cache_folder() / "benchmarks"), DIGITS)
     write(NAME, results)
 
 

@@ -16,9 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import real_data
-from benchmarks.results import write
+from benchmarks.results import rounded, write
 from diqa_utils._cache import cache_folder
 from diqa_utils._precision import arithmetic, bfloat16_is_fast
+from diqa_utils.distortions import FAMILIES
 from diqa_utils.models import build_error_map_model
 from diqa_utils.pretraining import pristine_batches, pristine_pictures, throughput
 from diqa_utils.training import (
@@ -29,6 +30,7 @@ from diqa_utils.training import (
 )
 
 NAME = "pretraining"
+DIGITS = 5
 SEED = 0
 EPOCHS, STEPS, PATCHES = 12, 300, 16
 LEARNING_RATE, LAST_SHARE, BETA_2 = 1e-3, 0.02, 0.99
@@ -42,9 +44,25 @@ def batches_of(pictures: Sequence[np.ndarray], epoch: int) -> tf.data.Dataset:
     return pristine_batches(pictures, batch_size=PATCHES, seed=SEED, first=first).take(STEPS)
 
 
-def held_out_batches(pictures: Sequence[np.ndarray]) -> tf.data.Dataset:
+def held_out_batches(pictures: Sequence[np.ndarray], **settings: Any) -> tf.data.Dataset:
     """Returns batches that never change, of pictures that are not trained on."""
-    return pristine_batches(pictures, batch_size=32, seed=SEED + 1).take(HELD_OUT_BATCHES).cache()
+    batches = pristine_batches(pictures, batch_size=32, seed=SEED + 1, **settings)
+    return batches.take(HELD_OUT_BATCHES).cache()
+
+
+def by_family(model: keras.Model, pictures: Sequence[np.ndarray]) -> dict[str, dict[str, float]]:
+    """Returns the loss of each family of damage, beside that of the family's best constant map."""
+    results = {}
+    for family, types in FAMILIES.items():
+        batches = held_out_batches(pictures, distortions=types)
+        _, of_constant = best_constant_map(batches)
+        loss = evaluate_error_map_model(model, batches)
+        results[family.replace(" ", "_")] = {
+            "loss": loss,
+            "of_constant": of_constant,
+            "ratio": loss / of_constant,
+        }
+    return results
 
 
 def new_optimizer() -> keras.Optimizer:
@@ -70,9 +88,9 @@ def speeds(pictures: Sequence[np.ndarray]) -> dict[str, float]:
         seconds = time.perf_counter() - start
     made, taken = throughput(endless, TIMED), TIMED * PATCHES / seconds
     return {
-        "pipeline_patches_per_s": round(made, 1),
-        "training_patches_per_s": round(taken, 1),
-        "pipeline_to_training": round(made / taken, 2),
+        "pipeline_patches_per_s": made,
+        "training_patches_per_s": taken,
+        "pipeline_to_training": made / taken,
     }
 
 
@@ -105,18 +123,21 @@ def main() -> None:
         "steps_per_epoch": STEPS,
         "patches_per_step": PATCHES,
         "bfloat16": bfloat16_is_fast(),
-        "best_constant": {"map": round(constant, 4), "loss": round(of_constant, 5)},
-        "history": {name: [round(v, 5) for v in values] for name, values in history.items()},
-        "best_loss": round(best, 5),
-        "ratio_to_constant": round(best / of_constant, 3),
+        "best_constant": {"map": constant, "loss": of_constant},
+        "history": history,
+        "best_loss": best,
+        "ratio_to_constant": best / of_constant,
+        "by_family": by_family(model, held_out),
         "speed": speeds(training),
     }
-    for epoch, loss in enumerate(results["history"]["validation_loss"], start=1):
+    for epoch, loss in enumerate(history["validation_loss"], start=1):
         print(
             f"epoch {epoch:2}: held-out loss {loss:.5f}, {loss / of_constant:.3f} of the constant"
         )
+    for family, row in results["by_family"].items():
+        print(f"{family}: {row['ratio']:.3f} of its own constant")
     print(results["speed"])
-    write(NAME, results)
+    write(NAME, rounded(results, DIGITS))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ pooled by mean and deviation, and the statistics of `image_statistics`. Two smal
 score of both.
 
 It is not the network of the paper, which is in `models`; it is what one gets by taking the paper's
-idea of hand-crafted features further.
+idea of hand-crafted features further. No weights for it exist yet, so nothing here is public.
 """
 
 from typing import Any
@@ -16,8 +16,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from diqa_utils._image_statistics import STATISTICS, image_statistics, to_unit_range
-from diqa_utils._validation import as_batch
+from diqa_utils._image_statistics import STATISTICS, image_statistics
+from diqa_utils._validation import as_batch, to_unit_range
 from diqa_utils.models import MIDDLE, build_feature_extractor
 from diqa_utils.preprocessing import normalize
 
@@ -51,7 +51,8 @@ def extended_inputs(picture: Any) -> dict[str, tf.Tensor]:
     Raises:
         ValueError: as `image_statistics` does.
     """
-    batch = mirrored(to_unit_range(as_batch(picture, name="picture", channels=(3,))))
+    batch = as_batch(picture, name="picture", channels=(3,))
+    batch = mirrored(to_unit_range(batch, name="picture"))
     inputs = {"normalized": at_half_size(batch), "statistics": image_statistics(batch)}
     if tf.convert_to_tensor(picture).shape.rank == 4:
         return inputs

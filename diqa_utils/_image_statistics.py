@@ -1,7 +1,7 @@
 """Statistics of a whole picture: what normalisation takes away, and what else people judge by.
 
 Normalisation removes brightness, contrast and colour, and pooled features say little about how
-noise and sharpness are spread. This module makes a few maps of the picture at three scales and sums
+noise and sharpness are spread. This module makes a few maps of the picture at four scales and sums
 each map up by its moments.
 
 Every number is a function of means over pixels. So a large picture can be measured tile by tile:
@@ -18,17 +18,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from diqa_utils._validation import as_batch, check_finite, check_unit_range, like
-from diqa_utils.preprocessing import LUMA_WEIGHTS
+from diqa_utils._color import LUMA_WEIGHTS
+from diqa_utils._validation import as_batch, like, to_unit_range
+from diqa_utils.preprocessing import BINOMIAL_ROW
 
 #: Halvings of the picture at which it is measured: 0 is the picture itself.
 SCALES = (0, 1, 2, 3)
 
 #: Halvings at which colour is measured.
 COLOUR_SCALE = 2
-
-#: One dimension of the window of local means and deviations.
-BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 #: Keeps the normalised contrast of flat regions small: one grey level.
 SATURATION = 1 / 255
@@ -116,27 +114,10 @@ def image_statistics(picture: Any) -> tf.Tensor:
     References:
         Mittal, Moorthy and Bovik (2012), https://doi.org/10.1109/TIP.2012.2214050
     """
-    batch = to_unit_range(as_batch(picture, name="picture", channels=(3,)))
+    batch = to_unit_range(as_batch(picture, name="picture", channels=(3,)), name="picture")
     height, width = tf.shape(batch)[1], tf.shape(batch)[2]
     sums = sums_over(batch, (0, 0, height, width))
     return like(from_means(sums / positions(height, width)), picture)
-
-
-def to_unit_range(batch: tf.Tensor) -> tf.Tensor:
-    """Returns pictures (N, H, W, 3) as float32 in 0..1.
-
-    Raises:
-        ValueError: if they are neither uint8 nor floating-point in 0..1.
-    """
-    if batch.dtype == tf.uint8:
-        return tf.cast(batch, tf.float32) / 255.0
-    if not batch.dtype.is_floating:
-        raise ValueError(
-            f"picture must be uint8 in 0..255 or floating-point in 0..1, not {batch.dtype.name}."
-        )
-    check_finite(batch, name="picture")
-    check_unit_range(batch, name="picture")
-    return tf.cast(batch, tf.float32)
 
 
 def sums_over(pictures: tf.Tensor, box: Box) -> tf.Tensor:
@@ -261,11 +242,11 @@ def _neighbour(values: tf.Tensor, rows: int, columns: int) -> tf.Tensor:
 def _blurred(values: tf.Tensor) -> tf.Tensor:
     """Blurs each channel with the binomial window, mirrored at the borders."""
     height, width = tf.shape(values)[1], tf.shape(values)[2]
-    margin = len(BINOMIAL) // 2
+    margin = len(BINOMIAL_ROW) // 2
     sides = [[0, 0], [margin, margin], [margin, margin], [0, 0]]
     padded = tf.pad(values, sides, mode="REFLECT")
-    rows = tf.add_n([w * padded[:, k : k + height] for k, w in enumerate(BINOMIAL)])
-    return tf.add_n([w * rows[:, :, k : k + width] for k, w in enumerate(BINOMIAL)])
+    rows = tf.add_n([w * padded[:, k : k + height] for k, w in enumerate(BINOMIAL_ROW)])
+    return tf.add_n([w * rows[:, :, k : k + width] for k, w in enumerate(BINOMIAL_ROW)])
 
 
 def _part(box: Box, scale: int) -> Box:

@@ -67,6 +67,23 @@ def as_float(image: Any, *, name: str) -> tf.Tensor:
     return tf.cast(tensor, tf.float32)
 
 
+def to_unit_range(batch: tf.Tensor, *, name: str) -> tf.Tensor:
+    """Returns images as float32 in 0..1.
+
+    Raises:
+        ValueError: if they are neither uint8 nor floating-point in 0..1, or a value is NaN.
+    """
+    if batch.dtype == tf.uint8:
+        return tf.cast(batch, tf.float32) / 255.0
+    if not batch.dtype.is_floating:
+        raise ValueError(
+            f"{name} must be uint8 in 0..255 or floating-point in 0..1, not {batch.dtype.name}."
+        )
+    check_finite(batch, name=name)
+    check_unit_range(batch, name=name)
+    return tf.cast(batch, tf.float32)
+
+
 def check_finite(tensor: tf.Tensor, *, name: str) -> None:
     """Raises ValueError if an eager `tensor` holds NaN or infinity."""
     if tf.executing_eagerly() and not bool(tf.reduce_all(tf.math.is_finite(tensor))):

@@ -38,16 +38,17 @@ Features = dict[str, tf.Tensor]
 def to_error_map_example(
     features: Features, *, exponent: float = DEFAULT_EXPONENT, alpha: float = DEFAULT_ALPHA
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Turns one image of a database into what step 1 trains on.
+    """Turns an image of a database, or a batch of them, into what step 1 trains on.
 
     Args:
-        features: `reference_image` and `distorted_image`, (H, W, 3), uint8.
+        features: `reference_image` and `distorted_image`, (H, W, 3) or (N, H, W, 3), uint8.
         exponent: p of the error map.
         alpha: slope of the reliability map.
 
     Returns:
         The normalised distorted image (H, W, 1), its error map and its average reliability map,
-        both (ceil(H / 4), ceil(W / 4), 1); float32.
+        both (ceil(H / 4), ceil(W / 4), 1), all with the batch axis in front if there was one;
+        float32.
 
     Raises:
         ValueError: as `normalize`, `error_map` and `average_reliability_map` do.

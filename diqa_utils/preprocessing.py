@@ -17,22 +17,21 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from diqa_utils._color import LUMA_WEIGHTS
 from diqa_utils._validation import (
     MINIMUM_SIZE,
     as_batch,
     as_float,
-    check_finite,
     check_unit_range,
     like,
+    to_unit_range,
 )
 
 __all__ = ["MINIMUM_SIZE", "low_frequency", "normalize", "to_gray"]
 
-#: ITU-R BT.601 weights of red, green and blue.
-LUMA_WEIGHTS = (0.299, 0.587, 0.114)
-
-#: Burt and Adelson's generating kernel, [1 4 6 4 1] / 16, in two dimensions: (5, 5, 1, 1).
-BINOMIAL = (np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256).astype(np.float32)[..., None, None]
+#: Burt and Adelson's generating kernel in one dimension, and in two: (5, 5, 1, 1).
+BINOMIAL_ROW = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
+BINOMIAL = np.outer(BINOMIAL_ROW, BINOMIAL_ROW).astype(np.float32)[..., None, None]
 
 #: Mirrored pixels added before and after each side, so that the borders of the low band come from
 #: pixels and not from zeros. Before: 10 keeps the pyramid's grid on the image's pixels 0, 4, 8 ...
@@ -59,17 +58,7 @@ def to_gray(image: Any) -> tf.Tensor:
 
     Chapter: notebooks/02-normalisation.ipynb
     """
-    batch = as_batch(image, name="image", channels=(1, 3))
-    if batch.dtype == tf.uint8:
-        batch = tf.cast(batch, tf.float32) / 255.0
-    elif batch.dtype.is_floating:
-        check_finite(batch, name="image")
-        check_unit_range(batch, name="image")
-        batch = tf.cast(batch, tf.float32)
-    else:
-        raise ValueError(
-            f"image must be uint8 in 0..255 or floating-point in 0..1, not {batch.dtype.name}."
-        )
+    batch = to_unit_range(as_batch(image, name="image", channels=(1, 3)), name="image")
     if batch.shape[-1] == 3:
         batch = tf.reduce_sum(batch * LUMA_WEIGHTS, axis=-1, keepdims=True)
     return like(batch, image)

@@ -13,18 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
-from diqa_utils.distortions import FAMILIES, LEVELS, distort
+from diqa_utils.distortions import DISTORTIONS, FAMILIES, LEVELS, distort
 from diqa_utils.images import read_image
-from diqa_utils.maps import (
-    DEFAULT_ALPHA,
-    DEFAULT_EXPONENT,
-    OUTPUT_STRIDE,
-    average_reliability_map,
-    downscale,
-    error_map,
-)
-from diqa_utils.preprocessing import normalize
+from diqa_utils.maps import DEFAULT_ALPHA, DEFAULT_EXPONENT, OUTPUT_STRIDE
+from diqa_utils.pipelines import to_error_map_example
+from diqa_utils.preprocessing import MINIMUM_SIZE
 
 __all__ = ["pristine_batches", "pristine_pictures", "throughput"]
 
@@ -37,17 +32,16 @@ MARGIN = 16
 #: The share of crops that are cut from the picture at half its size.
 HALVED = 0.5
 
-#: Files that are taken for pictures.
-PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-
-TYPES = tuple(name for names in FAMILIES.values() for name in names)
+#: What pictures are damaged with, if nobody says: the 25 types of KADID-10k.
+KADID_TYPES = tuple(name for names in FAMILIES.values() for name in names)
 
 
 def pristine_pictures(folder: str | PathLike[str]) -> list[np.ndarray]:
     """Reads every picture below a folder, in the order of their paths.
 
     Args:
-        folder: of pictures without visible faults; other files in it are passed over.
+        folder: of pictures without visible faults; files whose names do not end as those of a
+            format that Pillow reads are passed over.
 
     Returns:
         uint8 arrays (H, W, 3).
@@ -62,12 +56,13 @@ def pristine_pictures(folder: str | PathLike[str]) -> list[np.ndarray]:
     root = Path(folder)
     if not root.is_dir():
         raise FileNotFoundError(f"There is no folder {str(root)!r}: check the path.")
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in PICTURES)
+    kinds = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in kinds)
     if not paths:
         raise ValueError(f"There is no picture below {str(root)!r}: name a folder that has some.")
     pictures = [read_image(path) for path in paths]
     for path, picture in zip(paths, pictures, strict=True):
-        _check_size(picture, repr(str(path)))
+        _check_picture(picture, repr(str(path)))
     return pictures
 
 
@@ -78,14 +73,14 @@ def pristine_batches(
     patch_size: int = 112,
     seed: int = 0,
     first: int = 0,
+    distortions: Sequence[str] = KADID_TYPES,
     exponent: float = DEFAULT_EXPONENT,
     alpha: float = DEFAULT_ALPHA,
 ) -> tf.data.Dataset:
     """Makes the endless batches of step 1 from pristine pictures.
 
     A square of 256 pixels is cut from a picture, at its full size or at half of it, mirrored or
-    not, and damaged by one of the 25 types of KADID-10k at one of five levels. Its maps are made
-    before it is cut into four patches.
+    not, and damaged at one of five levels. Its maps are made before it is cut into four patches.
 
     Args:
         pictures: uint8 (H, W, 3), no side shorter than 256 pixels.
@@ -93,6 +88,8 @@ def pristine_batches(
         patch_size: side of the patches in pixels, a multiple of four from 48 to 112.
         seed: one seed gives one sequence of batches.
         first: the number of the batch to begin with.
+        distortions: what `distort` damages pictures with, each as often as the others; the 25
+            types of KADID-10k, if nothing else is said.
         exponent: p of the error map.
         alpha: slope of the reliability map.
 
@@ -101,34 +98,44 @@ def pristine_batches(
         float32.
 
     Raises:
-        ValueError: if there are no pictures, one is too small, or a number is not as above.
+        ValueError: if there are no pictures, one is too small, a number is not as above, or a
+            distortion is not known.
 
     Chapter: notebooks/10-pretraining.ipynb
     """
     if not pictures:
         raise ValueError("There are no pictures to make batches of.")
     for number, picture in enumerate(pictures):
-        _check_size(picture, f"picture {number}")
+        _check_picture(picture, f"picture {number}")
     if batch_size < 4 or batch_size % 4:
         raise ValueError(f"batch_size must be a multiple of four, not {batch_size}.")
+    for name, number in (("seed", seed), ("first", first)):
+        if number < 0:
+            raise ValueError(f"{name} must be zero or more, not {number}.")
+    unknown = [name for name in distortions if name not in DISTORTIONS]
+    if unknown or not distortions:
+        wrong = f"{unknown[0]!r} is none" if unknown else "an empty list has none"
+        raise ValueError(f"distortions: {wrong} of {', '.join(DISTORTIONS)}.")
     largest = (CROP - 2 * MARGIN) // 2
-    if patch_size % OUTPUT_STRIDE or not 48 <= patch_size <= largest:
+    if patch_size % OUTPUT_STRIDE or not MINIMUM_SIZE <= patch_size <= largest:
         raise ValueError(
-            f"patch_size must be a multiple of {OUTPUT_STRIDE} from 48 to {largest}, "
+            f"patch_size must be a multiple of {OUTPUT_STRIDE} from {MINIMUM_SIZE} to {largest}, "
             f"not {patch_size}."
         )
 
     def pairs_of(number: np.ndarray) -> np.ndarray:
         rng = np.random.default_rng([seed, int(number)])
-        return np.stack([_damaged_pair(pictures, rng) for _ in range(batch_size // 4)])
+        return np.stack([_damaged_pair(pictures, distortions, rng) for _ in range(batch_size // 4)])
 
     def to_batch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
         pairs = tf.ensure_shape(
             tf.numpy_function(pairs_of, [number], tf.uint8), [batch_size // 4, 2, CROP, CROP, 3]
         )
-        reference, distorted = normalize(pairs[:, 0]), normalize(pairs[:, 1])
-        target = downscale(error_map(reference, distorted, exponent=exponent))
-        reliability = downscale(average_reliability_map(distorted, alpha=alpha))
+        distorted, target, reliability = to_error_map_example(
+            {"reference_image": pairs[:, 0], "distorted_image": pairs[:, 1]},
+            exponent=exponent,
+            alpha=alpha,
+        )
         cells = patch_size // OUTPUT_STRIDE
         return (
             _four_patches(distorted, patch_size, MARGIN),
@@ -138,20 +145,6 @@ def pristine_batches(
 
     numbers = tf.data.Dataset.range(first, tf.int64.max)
     return numbers.map(to_batch, num_parallel_calls=2, deterministic=True).prefetch(4)
-
-
-def _damaged_pair(pictures: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """Cuts a square from a picture at random and damages it at random: uint8 (2, 256, 256, 3)."""
-    picture = pictures[int(rng.integers(len(pictures)))]
-    if rng.random() < HALVED and min(picture.shape[:2]) >= 2 * CROP:
-        picture = _halved(picture)
-    top, left = (int(rng.integers(side - CROP + 1)) for side in picture.shape[:2])
-    crop = picture[top : top + CROP, left : left + CROP]
-    if rng.random() < 0.5:
-        crop = crop[:, ::-1]
-    crop = np.ascontiguousarray(crop)
-    distortion, level = str(rng.choice(TYPES)), int(rng.choice(LEVELS))
-    return np.stack([crop, distort(crop, distortion, level, seed=int(rng.integers(2**31)))])
 
 
 def throughput(batches: tf.data.Dataset, number: int) -> float:
@@ -178,11 +171,20 @@ def throughput(batches: tf.data.Dataset, number: int) -> float:
     return sum(sizes) / (time.perf_counter() - start)
 
 
-def _halved(picture: np.ndarray) -> np.ndarray:
-    """Averages 2 x 2 pixels."""
-    height, width = (side // 2 * 2 for side in picture.shape[:2])
-    blocks = picture[:height, :width].reshape(height // 2, 2, width // 2, 2, 3)
-    return np.round(blocks.mean(axis=(1, 3), dtype=np.float32)).astype(np.uint8)
+def _damaged_pair(
+    pictures: Sequence[np.ndarray], distortions: Sequence[str], rng: np.random.Generator
+) -> np.ndarray:
+    """Cuts a square from a picture at random and damages it at random: uint8 (2, 256, 256, 3)."""
+    picture = pictures[int(rng.integers(len(pictures)))]
+    if rng.random() < HALVED and min(picture.shape[:2]) >= 2 * CROP:
+        picture = np.asarray(Image.fromarray(picture).reduce(2))  # means of 2 x 2 pixels
+    top, left = (int(rng.integers(side - CROP + 1)) for side in picture.shape[:2])
+    crop = picture[top : top + CROP, left : left + CROP]
+    if rng.random() < 0.5:
+        crop = crop[:, ::-1]
+    crop = np.ascontiguousarray(crop)
+    distortion, level = str(rng.choice(distortions)), int(rng.choice(LEVELS))
+    return np.stack([crop, distort(crop, distortion, level, seed=int(rng.integers(2**31)))])
 
 
 def _four_patches(maps: tf.Tensor, side: int, margin: int) -> tf.Tensor:
@@ -194,9 +196,10 @@ def _four_patches(maps: tf.Tensor, side: int, margin: int) -> tf.Tensor:
     )
 
 
-def _check_size(picture: np.ndarray, name: str) -> None:
-    if picture.ndim != 3 or min(picture.shape[:2]) < CROP:
+def _check_picture(picture: np.ndarray, name: str) -> None:
+    shape, kind = np.shape(picture), np.asarray(picture).dtype
+    if kind != np.uint8 or len(shape) != 3 or shape[-1] != 3 or min(shape[:2]) < CROP:
         raise ValueError(
-            f"{name} has shape {picture.shape}; it must be (H, W, 3) with sides of {CROP} pixels "
-            "or more."
+            f"{name} is {kind} of shape {shape}; it must be uint8 (H, W, 3) with sides of {CROP} "
+            "pixels or more."
         )

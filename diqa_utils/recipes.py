@@ -33,6 +33,7 @@ __all__ = ["Recipe", "trained_error_map_model", "trained_score_model"]
 
 #: The code whose change makes a trained model stale.
 SOURCES = (
+    "_color.py",
     "_distortions/blurs.py",
     "_distortions/common.py",
     "_distortions/compression.py",

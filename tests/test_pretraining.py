@@ -1,16 +1,18 @@
 """Endless batches of error maps from pristine pictures."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from diqa_utils.distortions import FAMILIES
+from diqa_utils.distortions import FAMILIES, LEVELS
 from diqa_utils.maps import average_reliability_map, downscale, error_map
 from diqa_utils.preprocessing import normalize
 from diqa_utils.pretraining import (
     CROP,
-    TYPES,
+    KADID_TYPES,
     _damaged_pair,
     pristine_batches,
     pristine_pictures,
@@ -38,8 +40,42 @@ def test_batches_have_the_shapes_that_step_1_takes(pictures):
     assert normalized.dtype == target.dtype == reliability.dtype == np.float32
 
 
-def test_all_types_of_the_taxonomy_are_drawn(pictures):
-    assert len(TYPES) == 25 == sum(map(len, FAMILIES.values()))
+def test_all_types_of_the_taxonomy_are_drawn_at_all_levels(pictures, monkeypatch):
+    drawn = Counter()
+
+    def count(image, distortion, level, *, seed):
+        drawn[distortion, level] += 1
+        return image
+
+    monkeypatch.setattr("diqa_utils.pretraining.distort", count)
+    rng = np.random.default_rng(0)
+    for _ in range(2500):
+        _damaged_pair(pictures, KADID_TYPES, rng)
+    types = [name for names in FAMILIES.values() for name in names]
+    assert set(drawn) == {(name, level) for name in types for level in LEVELS}
+    assert max(drawn.values()) < 4 * 2500 / len(drawn)
+
+
+def test_only_chosen_distortions_are_drawn(pictures, monkeypatch):
+    drawn = set()
+
+    def note(image, distortion, level, *, seed):
+        drawn.add(distortion)
+        return image
+
+    monkeypatch.setattr("diqa_utils.pretraining.distort", note)
+    taken(pristine_batches(pictures, batch_size=16, distortions=["jpeg", "fast_fading"]), 8)
+    assert drawn == {"jpeg", "fast_fading"}
+
+
+def test_large_pictures_are_halved_now_and_then(monkeypatch):
+    monkeypatch.setattr("diqa_utils.pretraining.distort", lambda image, *_, **__: image)
+    stripes = np.zeros((512, 512, 3), np.uint8)
+    stripes[:, ::2] = 200  # means of 2 x 2 pixels are grey
+    rng = np.random.default_rng(0)
+    crops = [_damaged_pair([stripes], KADID_TYPES, rng)[0] for _ in range(40)]
+    grey = sum(bool((crop == 100).all()) for crop in crops)
+    assert 10 < grey < 30
 
 
 def test_one_seed_gives_one_sequence(pictures):
@@ -66,7 +102,7 @@ def test_no_batch_comes_twice(pictures):
 
 def test_patches_and_maps_are_cut_from_the_same_places(pictures):
     seed, side = 5, 80
-    pair = _damaged_pair(pictures, np.random.default_rng([seed, 0]))
+    pair = _damaged_pair(pictures, KADID_TYPES, np.random.default_rng([seed, 0]))
     reference, distorted = normalize(pair[0]), normalize(pair[1])
     target = downscale(error_map(reference, distorted)).numpy()
     weights = downscale(average_reliability_map(distorted)).numpy()
@@ -83,7 +119,7 @@ def test_patches_and_maps_are_cut_from_the_same_places(pictures):
 
 def test_a_pair_is_a_square_of_the_picture_and_its_damaged_copy(pictures):
     whole = pictures[0][100:356, 100:356]
-    pair = _damaged_pair([whole], np.random.default_rng(1))
+    pair = _damaged_pair([whole], KADID_TYPES, np.random.default_rng(1))
     assert pair.shape == (2, CROP, CROP, 3)
     assert pair.dtype == np.uint8
     as_it_is_or_mirrored = (whole, whole[:, ::-1])
@@ -140,6 +176,10 @@ def test_folders_that_will_not_do_are_named(tmp_path):
         ({"batch_size": 0}, "multiple of four, not 0"),
         ({"batch_size": 4, "patch_size": 90}, "from 48 to 112, not 90"),
         ({"batch_size": 4, "patch_size": 116}, "from 48 to 112, not 116"),
+        ({"batch_size": 4, "distortions": ["jpeg", "rain"]}, "'rain' is none of gaussian_blur"),
+        ({"batch_size": 4, "distortions": []}, "an empty list has none of"),
+        ({"batch_size": 4, "seed": -1}, "seed must be zero or more, not -1"),
+        ({"batch_size": 4, "first": -2}, "first must be zero or more, not -2"),
     ],
 )
 def test_bad_settings_are_refused(pictures, settings, message):
@@ -150,5 +190,7 @@ def test_bad_settings_are_refused(pictures, settings, message):
 def test_pictures_that_will_not_do_are_named():
     with pytest.raises(ValueError, match="no pictures"):
         pristine_batches([], batch_size=4)
-    with pytest.raises(ValueError, match="picture 1 has shape"):
-        pristine_batches([np.zeros((256, 256, 3), np.uint8), np.zeros((8, 8, 3))], batch_size=4)
+    good = np.zeros((256, 256, 3), np.uint8)
+    for bad in (good[:255], good[..., :1], good[..., 0], good / 255):
+        with pytest.raises(ValueError, match=r"picture 1 is (uint8|float64) of shape"):
+            pristine_batches([good, bad], batch_size=4)

@@ -4,7 +4,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from diqa_utils._distortions.common import LUMA, Distortion, to_uint8
+from diqa_utils._color import LUMA_WEIGHTS
+from diqa_utils._distortions.common import Distortion, to_uint8
 from diqa_utils._distortions.lab import from_lab, to_lab
 
 DIFFUSION_SIGMA = (1.5, 3.0, 5.5, 9.0, 14.0)
@@ -36,7 +37,7 @@ def color_shift(image: np.ndarray, level: int, rng: np.random.Generator) -> np.n
 
 def _edges(image: np.ndarray) -> np.ndarray:
     """How steep the grey levels are, (H, W) in 0..1, in relation to the steepest percents."""
-    gray = image @ LUMA.astype(np.float32)
+    gray = image @ np.array(LUMA_WEIGHTS, np.float32)
     steepness = ndimage.gaussian_gradient_magnitude(gray, 1.5)
     return np.clip(steepness / max(np.percentile(steepness, 95), 1e-3), 0, 1)
 

@@ -6,9 +6,6 @@ import numpy as np
 
 Distortion = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
-#: How much red, green and blue count in a grey level.
-LUMA = np.array([0.299, 0.587, 0.114])
-
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """Rounds and clips to 0..255."""

@@ -3,7 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
-from diqa_utils._distortions.common import LUMA, Distortion, to_uint8
+from diqa_utils._color import LUMA_WEIGHTS
+from diqa_utils._distortions.common import Distortion, to_uint8
 
 SHARPEN_SIGMA = 1.5
 SHARPEN_AMOUNT = (0.7, 1.5, 3.0, 5.5, 10.0)
@@ -12,7 +13,7 @@ STEEPNESS = (2.5, 4.0, 6.0, 9.0, 14.0)
 
 def high_sharpen(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
     """Adds fine detail a second time and more, by an unsharp mask: halos grow along the edges."""
-    gray = image @ LUMA
+    gray = image @ np.array(LUMA_WEIGHTS)
     detail = gray - ndimage.gaussian_filter(gray, SHARPEN_SIGMA)
     return to_uint8(image + SHARPEN_AMOUNT[level - 1] * detail[..., None])
 

@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
 
 from diqa_utils import datasets
 from diqa_utils._quiet import start_tensorflow_quietly
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 app = typer.Typer(
     help="Databases of image quality on this machine.",
@@ -54,7 +57,7 @@ def prepare(
 ) -> None:
     """Build a database from the files of its owners, so that it loads in one line."""
     with _errors_in_words():
-        parts = datasets.load(
+        loaded = datasets.load(
             name,
             data_dir=data_dir,
             manual_dir=manual_dir,
@@ -62,7 +65,7 @@ def prepare(
             download=download,
             **_options(scores, scale, lower_is_better),
         )
-        assert isinstance(parts, dict)  # no split was named
+        parts = cast("dict[str, tf.data.Dataset]", loaded)  # no split was named
         counts = ", ".join(f"{len(dataset):,} in {part!r}" for part, dataset in parts.items())
         typer.echo(f"{name} is ready: {counts}.")
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 ZIP_NAMES = (".zip",)
 TAR_NAMES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -200,9 +200,8 @@ class DatabaseFiles:
         files = []
         for member in archive.getmembers():
             if member.isfile():
-                stream = archive.extractfile(member)
-                assert stream is not None  # it is a file
-                files.append(_File(member.name, _reader(stream, lock), member.size, path))
+                read = partial(_read_member, archive, member, lock)
+                files.append(_File(member.name, read, member.size, path))
         return files
 
     def _in_rar(self, path: Path) -> list[_File]:
@@ -239,20 +238,19 @@ def _in_folder(folder: Path, source: Path) -> list[_File]:
     ]
 
 
-def _reader(stream: IO[bytes], lock: threading.Lock) -> Callable[[], bytes]:
-    def read() -> bytes:
-        with lock:
-            stream.seek(0)
-            return stream.read()
-
-    return read
+def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo, lock: threading.Lock) -> bytes:
+    with lock:
+        stream = archive.extractfile(member)
+        if stream is None:
+            raise ValueError(f"{member.name!r} in {str(archive.name)!r} is no file.")
+        return stream.read()
 
 
 def _unpack_tar(path: Path, folder: Path) -> None:
     with tarfile.open(path) as archive:
         archive.extractall(folder, filter="data")
-        assert archive.fileobj is not None  # it is open
-        while archive.fileobj.read(2**20):  # the sum of all is at the end, behind the last file
+        # The sum of all is at the end, behind the last file.
+        while archive.fileobj and archive.fileobj.read(2**20):
             pass
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 #: The code whose change makes a built sample database stale.
 SAMPLE_SOURCES = (
+    "_color.py",
     "_distortions/blurs.py",
     "_distortions/common.py",
     "_distortions/compression.py",

@@ -1,6 +1,7 @@
 """From the bytes of a picture file to an array."""
 
 import io
+import warnings
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -25,9 +26,12 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
 def _decode(content: bytes, name: str) -> Image.Image:
     """Decodes the first frame, upright."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-            return ImageOps.exif_transpose(image)
+        with warnings.catch_warnings():
+            # Pillow warns from half the size on at which it refuses: 90 of 179 megapixels.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as image:
+                image.load()
+                return ImageOps.exif_transpose(image)
     except UnidentifiedImageError:
         raise ValueError(f"{name!r} is not a picture file of a known kind.") from None
     except Image.DecompressionBombError as error:

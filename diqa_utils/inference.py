@@ -1,7 +1,18 @@
-"""Scoring pictures with a trained model, and seeing where it expects errors."""
+"""Scoring pictures with a trained model, and seeing where it expects errors.
+
+Sources:
+    Kim, Nguyen, Lee: Deep CNN-Based Blind Image Quality Predictor. IEEE TNNLS 30(1), 2019.
+        https://doi.org/10.1109/TNNLS.2018.2829819
+    Lei, G'Sell, Rinaldo, Tibshirani, Wasserman: Distribution-Free Predictive Inference for
+        Regression. J. American Statistical Association 113(523), 2018.
+        https://doi.org/10.1080/01621459.2017.1307116
+"""
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Mapping
 from functools import cache
 from os import PathLike
 from pathlib import Path
@@ -10,7 +21,13 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
+from diqa_utils import _weights
+from diqa_utils._tiles import tiles
+from diqa_utils._validation import as_batch, to_unit_range
+from diqa_utils.extended import build_extended_score_model
+from diqa_utils.image_statistics import from_means, positions, sums_over
 from diqa_utils.images import read_image
 from diqa_utils.maps import DEFAULT_ALPHA, hand_crafted_features
 from diqa_utils.models import build_error_map_model, build_score_model
@@ -18,10 +35,50 @@ from diqa_utils.preprocessing import normalize
 from diqa_utils.recipes import Recipe, trained_error_map_model, trained_score_model
 from diqa_utils.training import load_weights
 
-__all__ = ["Predictor", "load_pretrained", "score"]
+__all__ = ["ExtendedPredictor", "Predictor", "Score", "load_pretrained", "score"]
 
 #: What a predictor's folder holds.
 SCORE_WEIGHTS, ERROR_MAP_WEIGHTS = "score.weights.h5", "error-map.weights.h5"
+
+#: What an extended predictor's folder holds.
+CARD, WEIGHTS = "card.json", "weights.npz"
+
+#: Predictors whose weights come with the package, one folder each.
+PACKAGED = Path(__file__).parent / "weights"
+
+#: What `score` and `load_pretrained` take if nobody says which.
+DEFAULT_NAME = "biq2021"
+
+
+class Score(float):
+    """The quality of a picture in 0..1, with the interval in which a person's rating is expected.
+
+    It is a float like any other; the interval comes along.
+
+    Attributes:
+        low: the lower end of the interval, 0..1; NaN where the predictor has not been calibrated.
+        high: the upper end.
+        confidence: the share of pictures whose mean rating lies in their interval, 0..1, among
+            pictures like those that the predictor was calibrated on.
+
+    Chapter: notebooks/09-prediction.ipynb
+    """
+
+    low: float
+    high: float
+    confidence: float
+
+    def __new__(
+        cls,
+        quality: float,
+        low: float = math.nan,
+        high: float = math.nan,
+        confidence: float = math.nan,
+    ) -> Score:
+        """Makes a score of a quality and its interval."""
+        score = super().__new__(cls, quality)
+        score.low, score.high, score.confidence = low, high, confidence
+        return score
 
 
 class Predictor:
@@ -129,42 +186,225 @@ class Predictor:
         return tf.clip_by_value(self.score_model(inputs, training=False)[:, 0], 0.0, 1.0)
 
 
-def load_pretrained(name: str = "sample_iqa") -> Predictor:
+class ExtendedPredictor:
+    """The extended score model together with the error-map model of stage 1.
+
+    Pictures of any size are scored tile by tile, so that the memory that this takes beside the
+    picture itself does not grow with it. The tiles give the score of the whole.
+
+    Args:
+        score_model: as `build_extended_score_model` makes it, trained.
+        error_map_model: as `build_error_map_model` makes it, trained.
+        card: what is to be known about the predictor, kept beside its weights. `interval` holds
+            `half_width` and `confidence`, if it has been calibrated.
+
+    Chapter: notebooks/11-human-ratings.ipynb
+    """
+
+    def __init__(
+        self,
+        score_model: keras.Model,
+        error_map_model: keras.Model,
+        *,
+        card: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.score_model = score_model
+        self.error_map_model = error_map_model
+        self.card = dict(card or {})
+
+        def sums(pixels: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+            batch = to_unit_range(pixels[tf.newaxis], name="picture")
+            return sums_over(batch, tuple(tf.unstack(box)))
+
+        self._sums = tf.function(sums, reduce_retracing=True)
+        self._of_means = tf.function(
+            lambda means: score_model(from_means(means), training=False)[0, 0]
+        )
+        self._error_map = tf.function(
+            lambda pixels: error_map_model(normalize(pixels[tf.newaxis]), training=False),
+            reduce_retracing=True,
+        )
+
+    def score(self, picture: Any) -> Any:
+        """Scores pictures.
+
+        Args:
+            picture: a path, an image, or a list of them; or a folder. Images are (H, W, C) or
+                batches (N, H, W, C), C = 1 or 3; uint8 in 0..255, or floating-point in 0..1; at
+                least 48 x 48 pixels, and as large as memory holds them.
+
+        Returns:
+            The quality in 0..1, higher is better, each a `Score` with its interval: one for one
+            picture, a list for a list or a batch, and for a folder a dictionary from the path of
+            each picture file in it, in alphabetical order.
+
+        Raises:
+            FileNotFoundError: if a path leads nowhere.
+            ValueError: as `read_image` does; if a folder has no picture in it, or an image is not
+                as above.
+        """
+        if isinstance(picture, list | tuple):
+            return [self.score(one) for one in picture]
+        if isinstance(picture, str | PathLike):
+            path = Path(picture)
+            if path.is_dir():
+                return {file: self.score(file) for file in picture_files(path)}
+            picture = read_image(path)
+        batch = _as_rgb(picture)
+        scores = [self._score_one(one) for one in batch]
+        return scores if np.ndim(picture) == 4 else scores[0]
+
+    def predict_error_map(self, picture: Any) -> np.ndarray:
+        """Predicts where one picture differs from the original that nobody has.
+
+        Args:
+            picture: a path or an image, as in `score`, but no batch or list.
+
+        Returns:
+            float32 array (ceil(H / 4), ceil(W / 4)): the predicted error map, near 0..1.
+
+        Raises:
+            FileNotFoundError: if the path leads nowhere.
+            ValueError: as in `score`; for a batch.
+        """
+        image = _as_image(picture)
+        if np.ndim(image) != 3:
+            raise ValueError(
+                f"predict_error_map takes one image (H, W, C), not shape {np.shape(image)}."
+            )
+        # All tiles meet the strides of f in the same way if the sides are multiples of four.
+        padded = _padded(_as_rgb(image)[0], 4)
+        found = np.empty([side // 4 for side in padded.shape[:2]], np.float32)
+        for tile in tiles(padded):
+            top, left, height, width = (side // 4 for side in tile.box)
+            rows = slice(tile.top // 4, tile.top // 4 + height)
+            columns = slice(tile.left // 4, tile.left // 4 + width)
+            predicted = self._error_map(tile.pixels)[0, ..., 0].numpy()
+            found[rows, columns] = predicted[top : top + height, left : left + width]
+        return found
+
+    def save(self, folder: str | PathLike[str]) -> None:
+        """Saves the weights, rounded to half precision, and the card, for `load`.
+
+        Args:
+            folder: made if it is not there.
+        """
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        rescaling = self.score_model.get_layer("score")
+        self.card |= {
+            "predictor": "extended",
+            "quality": {"mean": rescaling.offset, "deviation": rescaling.scale},
+            "sha256": _weights.save_weights(path / WEIGHTS, _parts(self)),
+        }
+        text = json.dumps(self.card, indent=2, sort_keys=True, ensure_ascii=False)
+        (path / CARD).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | PathLike[str]) -> ExtendedPredictor:
+        """Loads what `save` saved.
+
+        Args:
+            folder: the folder that `save` wrote.
+
+        Returns:
+            The predictor.
+
+        Raises:
+            FileNotFoundError: if a file is missing.
+            ValueError: if the weights are damaged or of another model, or the card is none.
+        """
+        path = Path(folder)
+        if not (path / CARD).exists():
+            raise FileNotFoundError(f"There is no predictor in {str(path)!r}: {CARD} is missing.")
+        try:
+            card = json.loads((path / CARD).read_text(encoding="utf-8"))
+            quality, sha256 = card["quality"], card["sha256"]
+            score_model = build_extended_score_model(
+                mean=float(quality["mean"]), deviation=float(quality["deviation"])
+            )
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f"{str(path / CARD)!r} is not the card of a predictor.") from error
+        predictor = cls(score_model, build_error_map_model(), card=card)
+        _weights.load_weights(path / WEIGHTS, _parts(predictor), sha256=sha256)
+        return predictor
+
+    def _score_one(self, picture: np.ndarray) -> Score:
+        """Scores one picture (H, W, 3)."""
+        sums = np.zeros(1)
+        for tile in tiles(picture):
+            found = self._sums(tile.pixels, np.array(tile.box))
+            sums = sums + found.numpy().astype(np.float64)
+        means = sums / positions(*picture.shape[:2]).numpy()
+        quality = self._of_means(tf.constant(means, tf.float32))
+        return self._with_interval(float(np.clip(quality, 0, 1)))
+
+    def _with_interval(self, quality: float) -> Score:
+        interval = self.card.get("interval")
+        if interval is None:
+            return Score(quality)
+        half = float(interval["half_width"])
+        low, high = max(0.0, quality - half), min(1.0, quality + half)
+        return Score(quality, low, high, float(interval["confidence"]))
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """Returns the files in a folder whose names end as those of pictures do, sorted.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    kinds = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    files = sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in kinds and path.is_file()
+    )
+    if not files:
+        raise ValueError(f"There is no picture in {str(folder)!r}: name a folder that has some.")
+    return files
+
+
+def load_pretrained(name: str = DEFAULT_NAME) -> Any:
     """Loads a trained predictor by its name.
 
     Args:
-        name: "sample_iqa", the chapters' short run on the sample database. It is taken from the
-            cache, or trained first, which takes about a minute on two cores. It learnt from
-            stand-in scores that no person gave, on ten photographs: it shows how scoring works
-            and says nothing reliable about your pictures.
+        name: "biq2021", the extended predictor, which learnt from the ratings of photographs and
+            whose weights come with the package; its `card` says how well it agrees with people,
+            and on what. Or "sample_iqa", the chapters' short run of DIQA on the sample database.
+            It is taken from the cache, or trained first, which takes about a minute on two cores.
+            It learnt from stand-in scores that no person gave, on ten photographs: it shows how
+            the method works and says nothing reliable about your pictures.
 
     Returns:
-        The predictor; the same object each time.
+        An `ExtendedPredictor` or a `Predictor`; the same object each time.
 
     Raises:
-        ValueError: if there is no predictor of that name.
+        ValueError: if there is no predictor of that name, or its file of weights is damaged.
 
     Chapter: notebooks/09-prediction.ipynb
     """
-    if name != "sample_iqa":
-        raise ValueError(f"There is no predictor {name!r}; known: sample_iqa.")
-    return _sample_iqa_predictor()
+    if name == "sample_iqa":
+        return _sample_iqa_predictor()
+    packaged = sorted(card.parent.name for card in PACKAGED.glob(f"*/{CARD}"))
+    if name not in packaged:
+        known = ", ".join([*packaged, "sample_iqa"])
+        raise ValueError(f"There is no predictor {name!r}; known: {known}.")
+    return _packaged_predictor(name)
 
 
-def score(picture: Any, *, name: str = "sample_iqa") -> Any:
+def score(picture: Any, *, name: str = DEFAULT_NAME) -> Any:
     """Scores pictures without a reference.
 
     Args:
-        picture: a path, an image or a list of them, as in `Predictor.score`.
+        picture: a path, an image, a list of them or a folder, as in `ExtendedPredictor.score`.
         name: which predictor, as in `load_pretrained`.
 
     Returns:
-        The quality in 0..1, higher is better: a float for one picture, a list for a list and a
-        float32 array (N,) for a batch.
+        The quality in 0..1, higher is better, as in `ExtendedPredictor.score`: a `Score` with its
+        interval for one picture, a list for a list or a batch, a dictionary for a folder.
 
     Raises:
         FileNotFoundError: if a path leads nowhere.
-        ValueError: as `read_image`, `normalize` and `load_pretrained` do.
+        ValueError: as `ExtendedPredictor.score` and `load_pretrained` do.
 
     Chapter: notebooks/09-prediction.ipynb
     """
@@ -179,5 +419,35 @@ def _sample_iqa_predictor() -> Predictor:
     return Predictor(score_model, error_map_model, alpha=recipe.alpha)
 
 
+@cache
+def _packaged_predictor(name: str) -> ExtendedPredictor:
+    return ExtendedPredictor.load(PACKAGED / name)
+
+
 def _as_image(picture: Any) -> Any:
     return read_image(picture) if isinstance(picture, str | PathLike) else picture
+
+
+def _as_rgb(image: Any) -> np.ndarray:
+    """Checks images and returns them as a batch (N, H, W, 3), of the type that they came in."""
+    batch = as_batch(image, name="picture", channels=(1, 3))
+    if (
+        batch.dtype != tf.uint8
+    ):  # of a large uint8 picture this would make a copy four times as large
+        to_unit_range(batch, name="picture")
+    pixels = batch.numpy()
+    return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+
+
+def _padded(picture: np.ndarray, step: int) -> np.ndarray:
+    """Continues a picture at the right and below until its sides are multiples of `step`."""
+    sides = [(0, -side % step) for side in picture.shape[:2]]
+    return np.pad(picture, [*sides, (0, 0)], mode="symmetric")
+
+
+def _parts(predictor: ExtendedPredictor) -> dict[str, keras.Model]:
+    """The models whose weights are kept, by the name under which they are."""
+    return {
+        "score": predictor.score_model,
+        "error-map": predictor.error_map_model,
+    }

@@ -115,21 +115,16 @@ def train_error_map_model(
     optimizer = optimizer or keras.optimizers.Nadam(DEFAULT_LEARNING_RATE)
     optimizer.build(model.trainable_variables)
     step = tf.function(lambda *batch: train_step(model, optimizer, batch), reduce_retracing=True)
-    run = _Run(model, optimizer, folder)
+    run = Run(model, folder, optimizer=optimizer)
     batches_of = training if callable(training) else _one_after_the_other(training, run, epochs)
-    for epoch in range(run.epochs_done, epochs):
-        dataset = batches_of(epoch)
-        number = max(0, int(dataset.cardinality())) or None  # of batches, where it is known
-        title = f"epoch {epoch + 1}/{epochs}"
-        # iter(): given the dataset itself, tqdm begins two passes where one is meant.
-        batches = tqdm(iter(dataset), title, number, disable=not progress, leave=False)
-        with arithmetic(precision):
-            losses = [step(*batch) for batch in batches]
-        if not losses:
-            raise ValueError("There are no batches to train on.")
-        run.finish_epoch(float(np.mean(losses)), evaluate_error_map_model(model, validation))
-    run.restore_best()
-    return run.history
+    return run.train(
+        epochs,
+        batches_of,
+        step,
+        lambda: evaluate_error_map_model(model, validation),
+        precision=precision,
+        progress=progress,
+    )
 
 
 def evaluate_error_map_model(model: keras.Model, batches: Iterable[Batch]) -> float:
@@ -226,7 +221,7 @@ def train_score_model(
     _standardize(model, features)
     optimizer = optimizer or keras.optimizers.Nadam(DEFAULT_LEARNING_RATE)
     optimizer.build(model.trainable_variables)
-    run = _Run(model, optimizer, folder)
+    run = Run(model, folder, optimizer=optimizer)
     fitted = model
     if frozen:
         # f gives the same features in every epoch: fit only what comes after them.
@@ -279,23 +274,67 @@ def load_weights(model: keras.Model, path: str | PathLike[str]) -> None:
         ) from error
 
 
-class _Run:
-    """What a run leaves behind: its history, its best weights and where to go on."""
+class Run:
+    """A training run and what it leaves behind: history, best weights, and where to go on.
+
+    Args:
+        model: its weights change.
+        folder: where each epoch leaves its files; a run in a folder that has some goes on from
+            there. None keeps nothing.
+        **optimizers: built with variables of the model.
+    """
 
     def __init__(
         self,
         model: keras.Model,
-        optimizer: keras.Optimizer,
         folder: str | PathLike[str] | None,
+        **optimizers: keras.Optimizer,
     ) -> None:
         self.model = model
         self.folder = None if folder is None else Path(folder)
         self.history: History = {"loss": [], "validation_loss": []}
         self.best_weights = model.get_weights()
-        self.checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer)
+        self.checkpoint = tf.train.Checkpoint(model=model, **optimizers)
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._go_on(self.folder)
+
+    def train(
+        self,
+        epochs: int,
+        batches_of: Callable[[int], tf.data.Dataset],
+        step: Callable[..., tf.Tensor],
+        validate: Callable[[], float],
+        *,
+        precision: str,
+        progress: bool,
+    ) -> History:
+        """Trains until so many epochs are done, and leaves the model with its best weights.
+
+        Args:
+            epochs: in all, those before a stop included.
+            batches_of: the batches of an epoch, given its number from 0.
+            step: takes the parts of a batch, changes the weights and returns the loss.
+            validate: returns the loss that chooses the best epoch.
+            precision: of the steps, as in `train_error_map_model`.
+            progress: whether to show a progress bar.
+
+        Returns:
+            `loss` and `validation_loss`, a number per epoch.
+        """
+        for epoch in range(self.epochs_done, epochs):
+            dataset = batches_of(epoch)
+            number = max(0, int(dataset.cardinality())) or None  # of batches, where it is known
+            title = f"epoch {epoch + 1}/{epochs}"
+            # iter(): given the dataset itself, tqdm begins two passes where one is meant.
+            batches = tqdm(iter(dataset), title, number, disable=not progress, leave=False)
+            with arithmetic(precision):
+                losses = [step(*batch) for batch in batches]
+            if not losses:
+                raise ValueError("There are no batches to train on.")
+            self.finish_epoch(float(np.mean(losses)), validate())
+        self.restore_best()
+        return self.history
 
     @property
     def epochs_done(self) -> int:
@@ -358,7 +397,7 @@ class _Run:
 class _FinishEpoch(keras.callbacks.Callback):
     """Lets a run keep what an epoch of `fit` leaves."""
 
-    def __init__(self, run: _Run) -> None:
+    def __init__(self, run: Run) -> None:
         super().__init__()
         self.run = run
 
@@ -377,7 +416,7 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def _one_after_the_other(
-    training: tf.data.Dataset, run: _Run, epochs: int
+    training: tf.data.Dataset, run: Run, epochs: int
 ) -> Callable[[int], tf.data.Dataset]:
     """A seeded dataset has a new order in each pass: pass over those that are done."""
     for _ in range(run.epochs_done if run.epochs_done < epochs else 0):

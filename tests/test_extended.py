@@ -4,14 +4,14 @@ import keras
 import numpy as np
 import pytest
 
-from diqa_utils._extended import (
+from diqa_utils.extended import (
     MeansAndDeviations,
     PooledPowers,
     build_extended_model,
     build_extended_score_model,
     extended_inputs,
 )
-from diqa_utils._image_statistics import STATISTICS, image_statistics
+from diqa_utils.image_statistics import STATISTICS, image_statistics
 from diqa_utils.preprocessing import normalize
 
 

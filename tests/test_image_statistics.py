@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from diqa_utils._image_statistics import (
+from diqa_utils.image_statistics import (
     STATISTICS,
     from_means,
     image_statistics,

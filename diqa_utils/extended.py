@@ -1,0 +1,93 @@
+"""The extended predictor: DIQA's hand-crafted features, taken further.
+
+DIQA was made for distortions that somebody added to a pristine picture. It sets two numbers beside
+the features of its network, for what normalisation removes. Photographs as people take them are
+judged by much of that: brightness, colour, contrast, sharpness. So this predictor has 198 numbers
+in place of two, those of `image_statistics`, and a few small networks that turn them into an
+opinion. Its score is the mean of theirs.
+
+The network of the paper is in `models`. Its features, set beside these numbers, did not bring the
+score closer to people's, so they are left out here.
+"""
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from diqa_utils.image_statistics import STATISTICS
+
+__all__ = ["build_extended_score_model", "opinions_of"]
+
+#: Small networks whose opinions are averaged, and the units of their two hidden layers.
+MEMBERS = 4
+HIDDEN_UNITS = (256, 64)
+DROPOUT = 0.3
+
+#: Standardised statistics are kept within this many standard deviations.
+LIMIT = 3.0
+
+#: What each network says of a picture, in standard deviations of the training pictures: its
+#: quality, and its rank among them. The rank is an exercise; the score is made of the quality.
+OPINIONS = ("quality", "rank")
+
+
+@keras.saving.register_keras_serializable("diqa_utils")
+class Limited(layers.Layer):
+    """Keeps standardised numbers within three standard deviations."""
+
+    def call(self, values: tf.Tensor) -> tf.Tensor:
+        """Takes and returns (N, C)."""
+        return tf.clip_by_value(values, -LIMIT, LIMIT)
+
+
+def build_extended_score_model(*, mean: float = 0.5, deviation: float = 0.25) -> keras.Model:
+    """Builds the extended score model, from statistics to quality.
+
+    270,088 trainable parameters, and the means and variances by which the 198 statistics are
+    brought to one scale; `human_ratings` sets them from the training pictures, and until then they
+    are zero and one.
+
+    Args:
+        mean: the mean quality of the training pictures.
+        deviation: the standard deviation of their quality.
+
+    Returns:
+        A model from what `image_statistics` makes of pictures (N, 198) to the quality (N, 1): near
+        0..1, higher is better.
+
+    Chapter: notebooks/11-human-ratings.ipynb
+    """
+    statistics = keras.Input((len(STATISTICS),), name="statistics")
+    standardized = layers.Normalization(name="standardized")(statistics)
+    limited = Limited(name="limited")(standardized)
+    members = [_member(limited, number) for number in range(1, MEMBERS + 1)]
+    opinions = layers.Concatenate(axis=1, name="opinions")(members)  # (N, members, 2)
+    opinion = layers.GlobalAveragePooling1D(name="opinion")(opinions)
+    score = layers.Rescaling(deviation, mean, name="score")(opinion[:, :1])
+    return keras.Model(statistics, score, name="extended_score_model")
+
+
+def opinions_of(score_model: keras.Model) -> keras.Model:
+    """Returns the part of the extended score model that is trained.
+
+    Args:
+        score_model: as `build_extended_score_model` makes it; its weights are shared.
+
+    Returns:
+        A model from statistics (N, 198) to the opinion of each small network, (N, 4, 2): quality
+        and rank, in standard deviations of the training pictures.
+
+    Chapter: notebooks/11-human-ratings.ipynb
+    """
+    opinions = score_model.get_layer("opinions").output
+    return keras.Model(score_model.input, opinions, name="extended_opinions")
+
+
+def _member(hidden: tf.Tensor, number: int) -> tf.Tensor:
+    """One small network: two hidden layers, then its two opinions, (N, 1, 2)."""
+    for layer, units in enumerate(HIDDEN_UNITS, start=1):
+        name = f"member{number}_hidden{layer}"
+        hidden = layers.Dense(units, activation="gelu", name=name)(hidden)
+        hidden = layers.Dropout(DROPOUT, name=f"member{number}_dropout{layer}")(hidden)
+    opinion = layers.Dense(len(OPINIONS), name=f"member{number}_opinion")(hidden)
+    return layers.Reshape((1, len(OPINIONS)), name=f"member{number}")(opinion)

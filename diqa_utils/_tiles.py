@@ -12,9 +12,9 @@ import numpy as np
 #: Side of a tile, in pixels. With its surroundings it is what has to fit into memory.
 SIDE = 1024
 
-#: How far around a tile the picture is looked at, in pixels; f at half size sees 45 of them on
-#: each side, and the low-frequency band that is taken away first reaches some further.
-HALO = 96
+#: How far around a tile the picture is looked at, in pixels. Statistics at an eighth of the size
+#: and f both reach less than 48.
+HALO = 64
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,14 @@ class Tile:
         """(top, left, height, width) of the tile within its pixels."""
         return self.above, self.before, self.height, self.width
 
+    def place(self, step: int) -> tuple[slice, slice]:
+        """Where the tile lies in a map of the picture that has a cell for `step` pixels a side."""
+        return _span(self.top, self.height, step), _span(self.left, self.width, step)
+
+    def inside(self, step: int) -> tuple[slice, slice]:
+        """Where the tile lies in such a map of its own pixels."""
+        return _span(self.above, self.height, step), _span(self.before, self.width, step)
+
 
 def tiles(picture: np.ndarray) -> Iterator[Tile]:
     """Yields the tiles of a picture (H, W, C), row by row; one tile where it is small."""
@@ -59,3 +67,7 @@ def _stretches(length: int) -> Iterator[tuple[int, int]]:
     for start in starts:
         last = start == starts[-1]
         yield start, length - start if last else SIDE
+
+
+def _span(start: int, length: int, step: int) -> slice:
+    return slice(start // step, (start + length) // step)

@@ -115,6 +115,7 @@ class StatisticsStage:
         batch_size: pictures in a batch.
         learning_rate: of AdamW at the start; it falls to zero along a cosine.
         weight_decay: of AdamW.
+        falling_pictures: training pictures of which copies that get worse are made.
         falling_batch_size: pictures in a batch of copies that get worse.
         falling_weight: of the penalty on a score that does not fall from copy to copy.
         falling_margin: by how much it must fall, in standard deviations of the ratings.
@@ -126,9 +127,10 @@ class StatisticsStage:
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
+    falling_pictures: int = 1200
     falling_batch_size: int = 16
     falling_weight: float = 1.0
-    falling_margin: float = 0.05
+    falling_margin: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -428,12 +430,12 @@ class TrainedPredictor:
     error_map_model: keras.Model
     history: History
 
-    def predict(self, pictures: RatedPictures, rows: Sequence[int] | None = None) -> np.ndarray:
+    def predict(self, pictures: RatedPictures, rows: Any = None) -> np.ndarray:
         """Predicts the quality of prepared pictures, each as a whole.
 
         Args:
             pictures: prepared for the same predictor.
-            rows: which ones; all if None.
+            rows: which ones, (n,); all if None.
 
         Returns:
             float32 (n,), 0..1.

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -29,18 +29,22 @@ from diqa_utils._validation import as_batch, to_unit_range
 from diqa_utils.extended import build_extended_score_model
 from diqa_utils.image_statistics import from_means, positions, sums_over
 from diqa_utils.images import read_image
-from diqa_utils.maps import DEFAULT_ALPHA, hand_crafted_features
+from diqa_utils.maps import DEFAULT_ALPHA, OUTPUT_STRIDE, hand_crafted_features
 from diqa_utils.models import build_error_map_model, build_score_model
 from diqa_utils.preprocessing import normalize
 from diqa_utils.recipes import Recipe, trained_error_map_model, trained_score_model
-from diqa_utils.training import load_weights
 
-__all__ = ["ExtendedPredictor", "Predictor", "Score", "load_pretrained", "score"]
+__all__ = [
+    "ExtendedPredictor",
+    "Predictor",
+    "Score",
+    "load_predictor",
+    "load_pretrained",
+    "picture_files",
+    "score",
+]
 
 #: What a predictor's folder holds.
-SCORE_WEIGHTS, ERROR_MAP_WEIGHTS = "score.weights.h5", "error-map.weights.h5"
-
-#: What an extended predictor's folder holds.
 CARD, WEIGHTS = "card.json", "weights.npz"
 
 #: Predictors whose weights come with the package, one folder each.
@@ -81,125 +85,18 @@ class Score(float):
         return score
 
 
-class Predictor:
-    """A trained score model together with the error-map model of step 1.
+class _Predictor:
+    """What both predictors have in common: pictures in any form, error maps, files.
 
     Args:
-        score_model: as `build_score_model` makes it, trained.
-        error_map_model: as `build_error_map_model` makes it, trained.
-        alpha: the slope of the reliability map that the score model was trained with.
-
-    Chapter: notebooks/09-prediction.ipynb
-    """
-
-    def __init__(
-        self,
-        score_model: keras.Model,
-        error_map_model: keras.Model,
-        *,
-        alpha: float = DEFAULT_ALPHA,
-    ) -> None:
-        self.score_model = score_model
-        self.error_map_model = error_map_model
-        self.alpha = alpha
-        self._score = tf.function(self._score_batch, reduce_retracing=True)
-        self._error_map = tf.function(
-            lambda normalized: error_map_model(normalized, training=False), reduce_retracing=True
-        )
-
-    def score(self, picture: Any) -> Any:
-        """Scores pictures.
-
-        Args:
-            picture: a path, an image or a list of them. Images are (H, W, C) or batches
-                (N, H, W, C), C = 1 or 3; uint8 in 0..255, or floating-point in 0..1; at least
-                48 x 48 pixels.
-
-        Returns:
-            The quality in 0..1, higher is better: a float for one picture, a list for a list and
-            a float32 array (N,) for a batch.
-
-        Raises:
-            FileNotFoundError: if a path leads nowhere.
-            ValueError: as `read_image` and `normalize` do.
-        """
-        if isinstance(picture, list | tuple):
-            return [self.score(one) for one in picture]
-        image = _as_image(picture)
-        if np.ndim(image) == 3:
-            return float(self.score(image[None])[0])
-        normalized, hand_crafted = normalize(image), hand_crafted_features(image, alpha=self.alpha)
-        return self._score(normalized, hand_crafted).numpy()
-
-    def predict_error_map(self, picture: Any) -> np.ndarray:
-        """Predicts where one picture differs from the original that nobody has.
-
-        Args:
-            picture: a path or an image, as in `score`, but no batch or list.
-
-        Returns:
-            float32 array (ceil(H / 4), ceil(W / 4)): the predicted error map, near 0..1.
-
-        Raises:
-            FileNotFoundError: if the path leads nowhere.
-            ValueError: as `read_image` and `normalize` do; for a batch.
-        """
-        image = _as_image(picture)
-        if np.ndim(image) != 3:
-            raise ValueError(
-                f"predict_error_map takes one image (H, W, C), not shape {np.shape(image)}."
-            )
-        return self._error_map(normalize(image)[tf.newaxis])[0, ..., 0].numpy()
-
-    def save(self, folder: str | PathLike[str]) -> None:
-        """Saves the weights of both models, for `load`.
-
-        Args:
-            folder: made if it is not there.
-        """
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        self.score_model.save_weights(Path(folder) / SCORE_WEIGHTS)
-        self.error_map_model.save_weights(Path(folder) / ERROR_MAP_WEIGHTS)
-
-    @classmethod
-    def load(cls, folder: str | PathLike[str], *, alpha: float = DEFAULT_ALPHA) -> Predictor:
-        """Loads what `save` saved.
-
-        Args:
-            folder: the folder that `save` wrote.
-            alpha: the slope of the reliability map that the score model was trained with.
-
-        Returns:
-            The predictor.
-
-        Raises:
-            FileNotFoundError: if a file of weights is missing.
-            ValueError: if the weights are of another model.
-        """
-        score_model, error_map_model = build_score_model(), build_error_map_model()
-        load_weights(score_model, Path(folder) / SCORE_WEIGHTS)
-        load_weights(error_map_model, Path(folder) / ERROR_MAP_WEIGHTS)
-        return cls(score_model, error_map_model, alpha=alpha)
-
-    def _score_batch(self, normalized: tf.Tensor, hand_crafted: tf.Tensor) -> tf.Tensor:
-        inputs = {"normalized": normalized, "hand_crafted": hand_crafted}
-        return tf.clip_by_value(self.score_model(inputs, training=False)[:, 0], 0.0, 1.0)
-
-
-class ExtendedPredictor:
-    """The extended score model together with the error-map model of stage 1.
-
-    Pictures of any size are scored tile by tile, so that the memory that this takes beside the
-    picture itself does not grow with it. The tiles give the score of the whole.
-
-    Args:
-        score_model: as `build_extended_score_model` makes it, trained.
+        score_model: gives the quality.
         error_map_model: as `build_error_map_model` makes it, trained.
         card: what is to be known about the predictor, kept beside its weights. `interval` holds
             `half_width` and `confidence`, if it has been calibrated.
-
-    Chapter: notebooks/11-human-ratings.ipynb
     """
+
+    #: What the card says of the kind of predictor.
+    kind: str
 
     def __init__(
         self,
@@ -211,15 +108,6 @@ class ExtendedPredictor:
         self.score_model = score_model
         self.error_map_model = error_map_model
         self.card = dict(card or {})
-
-        def sums(pixels: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
-            batch = to_unit_range(pixels[tf.newaxis], name="picture")
-            return sums_over(batch, tuple(tf.unstack(box)))
-
-        self._sums = tf.function(sums, reduce_retracing=True)
-        self._of_means = tf.function(
-            lambda means: score_model(from_means(means), training=False)[0, 0]
-        )
         self._error_map = tf.function(
             lambda pixels: error_map_model(normalize(pixels[tf.newaxis]), training=False),
             reduce_retracing=True,
@@ -231,7 +119,7 @@ class ExtendedPredictor:
         Args:
             picture: a path, an image, or a list of them; or a folder. Images are (H, W, C) or
                 batches (N, H, W, C), C = 1 or 3; uint8 in 0..255, or floating-point in 0..1; at
-                least 48 x 48 pixels, and as large as memory holds them.
+                least 48 x 48 pixels.
 
         Returns:
             The quality in 0..1, higher is better, each a `Score` with its interval: one for one
@@ -245,20 +133,21 @@ class ExtendedPredictor:
         """
         if isinstance(picture, list | tuple):
             return [self.score(one) for one in picture]
-        if isinstance(picture, str | PathLike):
-            path = Path(picture)
-            if path.is_dir():
-                return {file: self.score(file) for file in picture_files(path)}
-            picture = read_image(path)
-        batch = _as_rgb(picture)
-        scores = [self._score_one(one) for one in batch]
-        return scores if np.ndim(picture) == 4 else scores[0]
+        if isinstance(picture, str | PathLike) and Path(picture).is_dir():
+            return {file: self.score(file) for file in picture_files(picture)}
+        image = _as_image(picture)
+        qualities = self._qualities(_as_rgb(image))
+        scores = [self._with_interval(float(np.clip(one, 0, 1))) for one in qualities]
+        return scores if np.ndim(image) == 4 else scores[0]
 
     def predict_error_map(self, picture: Any) -> np.ndarray:
         """Predicts where one picture differs from the original that nobody has.
 
+        A large picture is looked at tile by tile, so that the memory that this takes beside the
+        picture itself does not grow with it.
+
         Args:
-            picture: a path or an image, as in `score`, but no batch or list.
+            picture: a path or an image, as in `score`, but no batch, list or folder.
 
         Returns:
             float32 array (ceil(H / 4), ceil(W / 4)): the predicted error map, near 0..1.
@@ -268,40 +157,33 @@ class ExtendedPredictor:
             ValueError: as in `score`; for a batch.
         """
         image = _as_image(picture)
-        if np.ndim(image) != 3:
+        if np.ndim(image) == 4:
             raise ValueError(
                 f"predict_error_map takes one image (H, W, C), not shape {np.shape(image)}."
             )
         # All tiles meet the strides of f in the same way if the sides are multiples of four.
-        padded = _padded(_as_rgb(image)[0], 4)
-        found = np.empty([side // 4 for side in padded.shape[:2]], np.float32)
+        padded = _padded(_as_rgb(image)[0], OUTPUT_STRIDE)
+        found = np.empty([side // OUTPUT_STRIDE for side in padded.shape[:2]], np.float32)
         for tile in tiles(padded):
-            top, left, height, width = (side // 4 for side in tile.box)
-            rows = slice(tile.top // 4, tile.top // 4 + height)
-            columns = slice(tile.left // 4, tile.left // 4 + width)
             predicted = self._error_map(tile.pixels)[0, ..., 0].numpy()
-            found[rows, columns] = predicted[top : top + height, left : left + width]
+            found[tile.place(OUTPUT_STRIDE)] = predicted[tile.inside(OUTPUT_STRIDE)]
         return found
 
     def save(self, folder: str | PathLike[str]) -> None:
-        """Saves the weights, rounded to half precision, and the card, for `load`.
+        """Saves the weights, the large arrays rounded to float16, and the card, for `load`.
 
         Args:
             folder: made if it is not there.
         """
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
-        rescaling = self.score_model.get_layer("score")
-        self.card |= {
-            "predictor": "extended",
-            "quality": {"mean": rescaling.offset, "deviation": rescaling.scale},
-            "sha256": _weights.save_weights(path / WEIGHTS, _parts(self)),
-        }
+        self.card |= {"predictor": self.kind, **self._settings()}
+        self.card["sha256"] = _weights.save_weights(path / WEIGHTS, self._models())
         text = json.dumps(self.card, indent=2, sort_keys=True, ensure_ascii=False)
         (path / CARD).write_text(text + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: str | PathLike[str]) -> ExtendedPredictor:
+    def load(cls, folder: str | PathLike[str]) -> Self:
         """Loads what `save` saved.
 
         Args:
@@ -312,32 +194,40 @@ class ExtendedPredictor:
 
         Raises:
             FileNotFoundError: if a file is missing.
-            ValueError: if the weights are damaged or of another model, or the card is none.
+            ValueError: if the weights are damaged or of another model, or the card is none of such
+                a predictor.
         """
         path = Path(folder)
         if not (path / CARD).exists():
             raise FileNotFoundError(f"There is no predictor in {str(path)!r}: {CARD} is missing.")
         try:
             card = json.loads((path / CARD).read_text(encoding="utf-8"))
-            quality, sha256 = card["quality"], card["sha256"]
-            score_model = build_extended_score_model(
-                mean=float(quality["mean"]), deviation=float(quality["deviation"])
-            )
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(f"{str(path / CARD)!r} is not the card of a predictor.") from error
-        predictor = cls(score_model, build_error_map_model(), card=card)
-        _weights.load_weights(path / WEIGHTS, _parts(predictor), sha256=sha256)
+            if card["predictor"] != cls.kind:
+                raise KeyError(cls.kind)
+            predictor, sha256 = cls._from_card(card), card["sha256"]
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{str(path / CARD)!r} is not the card of a predictor of the kind {cls.kind!r}."
+            ) from error
+        _weights.load_weights(path / WEIGHTS, predictor._models(), sha256=sha256)
         return predictor
 
-    def _score_one(self, picture: np.ndarray) -> Score:
-        """Scores one picture (H, W, 3)."""
-        sums = np.zeros(1)
-        for tile in tiles(picture):
-            found = self._sums(tile.pixels, np.array(tile.box))
-            sums = sums + found.numpy().astype(np.float64)
-        means = sums / positions(*picture.shape[:2]).numpy()
-        quality = self._of_means(tf.constant(means, tf.float32))
-        return self._with_interval(float(np.clip(quality, 0, 1)))
+    def _qualities(self, batch: np.ndarray) -> Iterable[Any]:
+        """The quality of each picture of a batch (N, H, W, 3), near 0..1."""
+        raise NotImplementedError
+
+    def _settings(self) -> dict[str, Any]:
+        """What the card must hold so that `_from_card` can build the models."""
+        raise NotImplementedError
+
+    @classmethod
+    def _from_card(cls, card: dict[str, Any]) -> Self:
+        """Builds the predictor with weights as they were drawn."""
+        raise NotImplementedError
+
+    def _models(self) -> dict[str, keras.Model]:
+        """The models whose weights are kept, by the name under which they are."""
+        return {"score": self.score_model, "error-map": self.error_map_model}
 
     def _with_interval(self, quality: float) -> Score:
         interval = self.card.get("interval")
@@ -348,22 +238,157 @@ class ExtendedPredictor:
         return Score(quality, low, high, float(interval["confidence"]))
 
 
-def picture_files(folder: Path) -> list[Path]:
+class Predictor(_Predictor):
+    """DIQA's score model, trained, together with the error-map model of step 1.
+
+    Args:
+        score_model: as `build_score_model` makes it, trained.
+        error_map_model: as `build_error_map_model` makes it, trained.
+        alpha: the slope of the reliability map that the score model was trained with.
+        card: what is to be known about the predictor, kept beside its weights. `interval` holds
+            `half_width` and `confidence`, if it has been calibrated.
+
+    Chapter: notebooks/09-prediction.ipynb
+    """
+
+    kind = "diqa"
+
+    def __init__(
+        self,
+        score_model: keras.Model,
+        error_map_model: keras.Model,
+        *,
+        alpha: float = DEFAULT_ALPHA,
+        card: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(score_model, error_map_model, card=card)
+        self.alpha = alpha
+
+        def quality(pixels: tf.Tensor) -> tf.Tensor:
+            inputs = {
+                "normalized": normalize(pixels),
+                "hand_crafted": hand_crafted_features(pixels, alpha=alpha),
+            }
+            return score_model(inputs, training=False)[:, 0]
+
+        self._quality = tf.function(quality, reduce_retracing=True)
+
+    def _qualities(self, batch: np.ndarray) -> Iterable[Any]:
+        return self._quality(batch).numpy()
+
+    def _settings(self) -> dict[str, Any]:
+        return {"alpha": self.alpha}
+
+    @classmethod
+    def _from_card(cls, card: dict[str, Any]) -> Self:
+        models = build_score_model(), build_error_map_model()
+        return cls(*models, alpha=float(card["alpha"]), card=card)
+
+
+class ExtendedPredictor(_Predictor):
+    """The extended score model, trained, together with the error-map model of step 1.
+
+    A large picture is measured tile by tile, so that the memory that this takes beside the picture
+    itself does not grow with it. The tiles give the score of the whole.
+
+    Args:
+        score_model: as `build_extended_score_model` makes it, trained.
+        error_map_model: as `build_error_map_model` makes it, trained.
+        card: what is to be known about the predictor, kept beside its weights. `interval` holds
+            `half_width` and `confidence`, if it has been calibrated.
+
+    Chapter: notebooks/11-human-ratings.ipynb
+    """
+
+    kind = "extended"
+
+    def __init__(
+        self,
+        score_model: keras.Model,
+        error_map_model: keras.Model,
+        *,
+        card: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(score_model, error_map_model, card=card)
+
+        def sums(pixels: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+            batch = to_unit_range(pixels[tf.newaxis], name="picture")
+            return sums_over(batch, tuple(tf.unstack(box)))
+
+        self._sums = tf.function(sums, reduce_retracing=True)
+        self._of_means = tf.function(
+            lambda means: score_model(from_means(means), training=False)[0, 0]
+        )
+
+    def _qualities(self, batch: np.ndarray) -> Iterable[Any]:
+        return [self._quality(picture) for picture in batch]
+
+    def _quality(self, picture: np.ndarray) -> float:
+        """The quality of one picture (H, W, 3)."""
+        sums = np.zeros(1)
+        for tile in tiles(picture):
+            found = self._sums(tile.pixels, np.array(tile.box))
+            sums = sums + found.numpy().astype(np.float64)
+        means = sums / positions(*picture.shape[:2]).numpy()
+        return float(self._of_means(tf.constant(means, tf.float32)))
+
+    def _settings(self) -> dict[str, Any]:
+        rescaling = self.score_model.get_layer("score")
+        return {"quality": {"mean": rescaling.offset, "deviation": rescaling.scale}}
+
+    @classmethod
+    def _from_card(cls, card: dict[str, Any]) -> Self:
+        quality = card["quality"]
+        score_model = build_extended_score_model(
+            mean=float(quality["mean"]), deviation=float(quality["deviation"])
+        )
+        return cls(score_model, build_error_map_model(), card=card)
+
+
+def load_predictor(folder: str | PathLike[str]) -> Predictor | ExtendedPredictor:
+    """Loads a predictor of either kind.
+
+    Args:
+        folder: that `save` wrote.
+
+    Returns:
+        The predictor.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        ValueError: if the weights are damaged or of another model, or the card is none.
+
+    Chapter: notebooks/11-human-ratings.ipynb
+    """
+    card = Path(folder) / CARD
+    is_diqa = card.exists() and '"predictor": "diqa"' in card.read_text(encoding="utf-8")
+    return Predictor.load(folder) if is_diqa else ExtendedPredictor.load(folder)
+
+
+def picture_files(folder: str | PathLike[str]) -> list[Path]:
     """Returns the files in a folder whose names end as those of pictures do, sorted.
+
+    Args:
+        folder: looked into, but not into the folders in it.
+
+    Returns:
+        Their paths.
 
     Raises:
         ValueError: if there is none.
+
+    Chapter: notebooks/09-prediction.ipynb
     """
     kinds = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     files = sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in kinds and path.is_file()
+        path for path in Path(folder).iterdir() if path.suffix.lower() in kinds and path.is_file()
     )
     if not files:
         raise ValueError(f"There is no picture in {str(folder)!r}: name a folder that has some.")
     return files
 
 
-def load_pretrained(name: str = DEFAULT_NAME) -> Any:
+def load_pretrained(name: str = DEFAULT_NAME) -> Predictor | ExtendedPredictor:
     """Loads a trained predictor by its name.
 
     Args:
@@ -420,8 +445,8 @@ def _sample_iqa_predictor() -> Predictor:
 
 
 @cache
-def _packaged_predictor(name: str) -> ExtendedPredictor:
-    return ExtendedPredictor.load(PACKAGED / name)
+def _packaged_predictor(name: str) -> Predictor | ExtendedPredictor:
+    return load_predictor(PACKAGED / name)
 
 
 def _as_image(picture: Any) -> Any:
@@ -443,11 +468,3 @@ def _padded(picture: np.ndarray, step: int) -> np.ndarray:
     """Continues a picture at the right and below until its sides are multiples of `step`."""
     sides = [(0, -side % step) for side in picture.shape[:2]]
     return np.pad(picture, [*sides, (0, 0)], mode="symmetric")
-
-
-def _parts(predictor: ExtendedPredictor) -> dict[str, keras.Model]:
-    """The models whose weights are kept, by the name under which they are."""
-    return {
-        "score": predictor.score_model,
-        "error-map": predictor.error_map_model,
-    }

@@ -47,12 +47,6 @@ from diqa_utils.training import _replace
 
 __all__ = [
     "DatabasePart",
-    "Published",
-    "Repeat",
-    "RepeatedResult",
-    "RepeatedRow",
-    "Split",
-    "WholeResult",
     "baselines",
     "cross_database",
     "evaluate_repeatedly",

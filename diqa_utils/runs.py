@@ -1,0 +1,441 @@
+"""A whole training run: from a database of ratings to a predictor that knows how far it errs.
+
+The pictures are dealt out once: to train, to choose the best epoch (validation), and to find out
+how wide an interval around a score must be (calibration). Where pictures have no reference,
+`datasets.set_aside` deals them; otherwise whole references are dealt.
+
+Source:
+    Lei, G'Sell, Rinaldo, Tibshirani, Wasserman: Distribution-Free Predictive Inference for
+        Regression. J. American Statistical Association 113(523), 2018.
+        https://doi.org/10.1080/01621459.2017.1307116
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import asdict, dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from diqa_utils import datasets
+from diqa_utils.datasets.catalog import CATALOG
+from diqa_utils.evaluation import evaluate
+from diqa_utils.human_ratings import (
+    RatedPictures,
+    RatingsRecipe,
+    TrainedPredictor,
+    falling_statistics,
+    prepare_pictures,
+    train_on_ratings,
+)
+from diqa_utils.inference import (
+    CARD,
+    ExtendedPredictor,
+    Predictor,
+    load_predictor,
+    load_pretrained,
+)
+from diqa_utils.pretraining import pristine_pictures
+from diqa_utils.protocol import (
+    DatabasePart,
+    Predict,
+    RepeatedResult,
+    WholeResult,
+    baselines,
+    cross_database,
+    evaluate_repeatedly,
+)
+
+__all__ = [
+    "RatingsRun",
+    "conformal_half_width",
+    "deal_out",
+    "load_run",
+    "measure",
+    "repeat",
+]
+
+#: The folder of the predictor within that of the run.
+PREDICTOR = "predictor"
+
+#: Pictures set aside for validation and for calibration; a tenth each of a small database.
+SET_ASIDE = 500
+
+#: Of ten references, how many go to training, validation and calibration.
+REFERENCES = (8, 1, 1)
+
+#: The share of pictures whose rating is to lie in the interval around their score.
+CONFIDENCE = 0.9
+
+
+@dataclass(frozen=True)
+class RatingsRun:
+    """What a run is made of, beside its recipe. All of it is kept in the folder of the run.
+
+    Attributes:
+        database: a name that `datasets.load` knows.
+        split: its part to learn from; what is set aside comes from it too.
+        folder: of the run.
+        pristine: folder of pictures without visible faults, for stage 1; may be None if the recipe
+            has no stage 1.
+        pictures: folder for the prepared pictures, which runs on the same ones may share; one
+            within the folder of the run if None.
+        data_dir: as in `datasets.load`.
+        manual_dir: as in `datasets.load`.
+        partial: as in `datasets.load`.
+
+    Chapter: notebooks/11-human-ratings.ipynb
+    """
+
+    database: str
+    split: str
+    folder: str
+    pristine: str | None = None
+    pictures: str | None = None
+    data_dir: str | None = None
+    manual_dir: str | None = None
+    partial: bool = False
+
+    def train(self, recipe: RatingsRecipe, *, progress: bool = True) -> dict[str, Any]:
+        """Trains, or goes on with training, and leaves the predictor in the folder of the run.
+
+        Args:
+            recipe: the settings.
+            progress: whether to show progress bars.
+
+        Returns:
+            What was measured, as in `card.json`: agreement on validation, the interval and the
+            share of validation pictures in it, seconds of training in this call.
+
+        Raises:
+            ValueError: as `train_on_ratings`, `deal_out` and `datasets.load` do.
+            FileNotFoundError: if the database or the pristine pictures are not there.
+        """
+        start = time.monotonic()
+        folder = Path(self.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        pristine = [] if self.pristine is None else pristine_pictures(self.pristine)
+        table = datasets.read_table(self.database, split=self.split, **self._place())
+        parts = deal_out(table)
+        pictures = self._prepared(recipe)
+        self._check(pictures, table)
+        (folder / "run.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
+        trained = train_on_ratings(
+            recipe,
+            pictures,
+            training=parts["train"].tolist(),
+            validation=parts["validation"].tolist(),
+            falling=self._falling(recipe, parts["train"]),
+            pristine=pristine,
+            folder=folder,
+            progress=progress,
+        )
+        predictor = self._saved(trained)
+        # What is measured is what was saved, weights in half precision and all.
+        kept = replace(trained, score_model=predictor.score_model)
+        card = self._card(kept, pictures, parts)
+        card["seconds"] = round(time.monotonic() - start)
+        predictor.card |= card
+        predictor.save(folder / PREDICTOR)
+        return predictor.card
+
+    def _place(self) -> dict[str, Any]:
+        return {
+            "data_dir": self.data_dir,
+            "manual_dir": self.manual_dir,
+            "partial": self.partial,
+        }
+
+    def _pictures_folder(self) -> Path:
+        return Path(self.pictures) if self.pictures else Path(self.folder) / "pictures"
+
+    def _prepared(self, recipe: RatingsRecipe) -> RatedPictures:
+        dataset: Any = datasets.load(self.database, split=self.split, **self._place())
+        return prepare_pictures(
+            dataset,
+            self._pictures_folder() / recipe.predictor,
+            predictor=recipe.predictor,
+            alpha=recipe.error_maps.alpha,
+        )
+
+    def _check(self, pictures: RatedPictures, table: dict[str, np.ndarray]) -> None:
+        if pictures.image_ids.tolist() != table["image_id"].tolist():
+            raise ValueError(
+                f"The pictures prepared in {str(self._pictures_folder())!r} are not those of "
+                f"{self.database!r}: take another folder."
+            )
+
+    def _falling(self, recipe: RatingsRecipe, training: np.ndarray) -> np.ndarray | None:
+        """Statistics of the first training pictures and of worse copies; kept in a file."""
+        stage = recipe.statistics
+        if recipe.predictor != "extended" or not stage.falling_weight:
+            return None
+        file = self._pictures_folder() / f"falling-{stage.falling_pictures}.npy"
+        if not file.exists():
+            table = datasets.read_table(self.database, split=self.split, **self._place())
+            reference_of = dict(zip(table["image_id"], table["reference_id"], strict=True))
+            first = {reference_of[name] for name in training[: stage.falling_pictures]}
+            some: Any = datasets.load(
+                self.database, split=self.split, references=first, **self._place()
+            )
+            pictures = (one["distorted_image"] for one in some.as_numpy_iterator())
+            found = falling_statistics(pictures, number=stage.falling_pictures)
+            incomplete = file.with_name(f"incomplete-{file.name}")
+            np.save(incomplete, found)
+            incomplete.replace(file)
+        return np.load(file)
+
+    def _card(
+        self, trained: TrainedPredictor, pictures: RatedPictures, parts: dict[str, np.ndarray]
+    ) -> dict[str, Any]:
+        """Measures the predictor on what was set aside."""
+        predicted, quality = {}, {}
+        for part in ("validation", "calibration"):
+            rows = pictures.rows_of(parts[part].tolist())
+            predicted[part], quality[part] = trained.predict(pictures, rows), pictures.quality[rows]
+        half = conformal_half_width(predicted["calibration"], quality["calibration"], CONFIDENCE)
+        inside = np.abs(predicted["validation"] - quality["validation"]) <= half
+        agreement = evaluate(predicted["validation"], quality["validation"], resamples=1000)
+        return {
+            "database": self.database,
+            "split": self.split,
+            "partial": self.partial,
+            "pictures": {part: len(ids) for part, ids in parts.items()},
+            "recipe": asdict(trained.recipe),
+            "parameters": sum(
+                math.prod(one.shape) for one in trained.score_model.trainable_weights
+            ),
+            "interval": {"confidence": CONFIDENCE, "half_width": half},
+            "validation": {
+                "agreement": agreement[0].to_dict(),
+                "inside_interval": float(inside.mean()),
+            },
+            "history": trained.history,
+        }
+
+    def _saved(self, trained: TrainedPredictor) -> Predictor | ExtendedPredictor:
+        """Saves the predictor and returns it as it is loaded."""
+        folder = Path(self.folder) / PREDICTOR
+        models = trained.score_model, trained.error_map_model
+        if trained.recipe.predictor == "extended":
+            ExtendedPredictor(*models).save(folder)
+        else:
+            Predictor(*models, alpha=trained.recipe.error_maps.alpha).save(folder)
+        return load_predictor(folder)
+
+
+def load_run(folder: str | PathLike[str]) -> tuple[RatingsRun, RatingsRecipe]:
+    """Reads what a run is made of, to go on with it.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        The run, whose folder is the one that it was read from, and its recipe.
+
+    Raises:
+        FileNotFoundError: if the folder holds no run.
+        ValueError: if a file in it is damaged.
+
+    Chapter: notebooks/11-human-ratings.ipynb
+    """
+    path = Path(folder)
+    files = path / "run.json", path / "recipe.json"
+    if not all(file.exists() for file in files):
+        raise FileNotFoundError(f"There is no training run in {str(path)!r}: start one with train.")
+    try:
+        run = RatingsRun(**json.loads(files[0].read_text()))
+    except (json.JSONDecodeError, TypeError) as error:
+        raise ValueError(f"{str(files[0])!r} does not describe a training run.") from error
+    return replace(run, folder=str(path)), RatingsRecipe.from_json(files[1].read_text())
+
+
+def deal_out(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Deals the pictures of a database out to training, validation and calibration.
+
+    Args:
+        table: as `datasets.read_table` gives it.
+
+    Returns:
+        The ids of the pictures in "train", "validation" and "calibration". Without references:
+        500 for each of the last two, or a tenth if there are fewer than 5,000 pictures, in the
+        order of `datasets.set_aside`. With references: the pictures of eight, one and one tenth of
+        them.
+
+    Raises:
+        ValueError: if there are too few pictures or references.
+
+    Chapter: notebooks/11-human-ratings.ipynb
+    """
+    ids, references = table["image_id"], table["reference_id"]
+    if np.array_equal(ids, references):
+        number = min(SET_ASIDE, max(1, len(ids) // 10))
+        return datasets.set_aside(ids.tolist(), {"validation": number, "calibration": number})
+    dealt = datasets.split_by_reference(references.tolist(), REFERENCES, seed=0)
+    names = "train", "validation", "calibration"
+    return {name: ids[np.isin(references, part)] for name, part in zip(names, dealt, strict=True)}
+
+
+def conformal_half_width(predicted: np.ndarray, quality: np.ndarray, confidence: float) -> float:
+    """Returns how far around a score the interval must reach (split conformal prediction).
+
+    It is the k-th smallest error, k = ceil((n + 1) confidence). For new pictures like these n, and
+    like them not trained on, the rating then lies in the interval with at least that probability.
+
+    Args:
+        predicted: scores of pictures that the predictor has not learnt from, (n,).
+        quality: their ratings, (n,), 0..1.
+        confidence: between 0 and 1.
+
+    Returns:
+        Half of the width of the interval.
+
+    Raises:
+        ValueError: if `confidence` is not between 0 and 1, or n is too small for it.
+
+    References:
+        Lei, G'Sell, Rinaldo, Tibshirani and Wasserman (2018),
+        https://doi.org/10.1080/01621459.2017.1307116
+
+    Chapter: notebooks/11-human-ratings.ipynb
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, not {confidence}.")
+    errors = np.sort(np.abs(np.asarray(predicted, np.float64) - quality))
+    position = math.ceil((len(errors) + 1) * confidence)
+    if position > len(errors):
+        raise ValueError(
+            f"{len(errors)} picture(s) are too few for an interval of {confidence:.0%}."
+        )
+    return float(errors[position - 1])
+
+
+def measure(predictor: str | PathLike[str], part: DatabasePart) -> WholeResult:
+    """Measures how well a predictor agrees with the people who rated a database.
+
+    Every picture is scored from its pixels on, as `score` does.
+
+    Args:
+        predictor: a name that `load_pretrained` knows, or the folder of a run or of a predictor.
+        part: of which database, and how to load it.
+
+    Returns:
+        Agreement overall and per distortion, with bootstrap intervals.
+
+    Raises:
+        ValueError: if there is no such predictor or part.
+        FileNotFoundError: if the database is not there.
+
+    Chapter: notebooks/11-human-ratings.ipynb
+    """
+    loaded = _any_predictor(predictor)
+
+    def predict(dataset: tf.data.Dataset) -> np.ndarray:
+        pictures = tqdm(dataset.as_numpy_iterator(), "scoring", len(dataset), leave=False)
+        return np.array([loaded.score(one["distorted_image"]) for one in pictures])
+
+    return cross_database(predict, [part], method=_described(loaded))[0]
+
+
+def repeat(
+    recipe: RatingsRecipe,
+    part: DatabasePart,
+    *,
+    repeats: int,
+    seed: int,
+    folder: str | PathLike[str],
+    pristine: str | PathLike[str] | None = None,
+) -> list[RepeatedResult]:
+    """Runs the field's protocol: trains a recipe many times on a database, and tests it.
+
+    Args:
+        recipe: the settings; its seed is that of the first repeat, and each further one adds one.
+        part: of which database, and how to load it.
+        repeats: how many splits by reference.
+        seed: of the splits.
+        folder: where finished repeats and their runs are kept; called again, it goes on.
+        pristine: folder of pictures without visible faults for stage 1; the references of the
+            training pictures if None.
+
+    Returns:
+        The recipe's result, then those of a constant and of the full-reference metrics.
+
+    Raises:
+        ValueError: as `evaluate_repeatedly` and `train_on_ratings` do.
+
+    Chapter: notebooks/11-human-ratings.ipynb
+    """
+    root = Path(folder)
+
+    def fit(training: tf.data.Dataset, validation: tf.data.Dataset, number: int) -> Predict:
+        run = root / f"run-{number:03}"
+
+        def prepared(dataset: tf.data.Dataset, name: str) -> RatedPictures:
+            return prepare_pictures(dataset, run / name, predictor=recipe.predictor)
+
+        known = prepared(training.concatenate(validation), "pictures")
+        ids = known.image_ids.tolist()
+        count = int(training.cardinality())
+        pictures = (one["distorted_image"] for one in training.as_numpy_iterator())
+        stage = recipe.statistics
+        trained = train_on_ratings(
+            replace(recipe, seed=recipe.seed + number - 1),
+            known,
+            training=ids[:count],
+            validation=ids[count:],
+            falling=falling_statistics(pictures, number=stage.falling_pictures)
+            if recipe.predictor == "extended" and stage.falling_weight
+            else None,
+            pristine=pristine_pictures(pristine) if pristine else _references(training),
+            folder=run,
+        )
+        return lambda dataset: trained.predict(prepared(dataset, "test"))
+
+    settings = {"recipe": asdict(recipe), "pristine": None if pristine is None else str(pristine)}
+    result = evaluate_repeatedly(
+        part,
+        fit,
+        method=recipe.predictor,
+        repeats=repeats,
+        seed=seed,
+        folder=root / "repeats",
+        settings=settings,
+    )
+    others = baselines(part, repeats=repeats, seed=seed, folder=root / "baselines")
+    return [result, *others]
+
+
+def whole(database: str) -> str:
+    """Returns the name of all parts of a database that are not left out by default."""
+    known = CATALOG.get(database)
+    return "+".join(known.splits) if known and known.splits else "rated"
+
+
+def _references(training: tf.data.Dataset) -> list[np.ndarray]:
+    """The reference picture of each reference, once."""
+    found: dict[bytes, np.ndarray] = {}
+    for one in training.as_numpy_iterator():
+        if "reference_image" in one:
+            found.setdefault(one["reference_id"], one["reference_image"])
+    return list(found.values())
+
+
+def _any_predictor(predictor: str | PathLike[str]) -> Predictor | ExtendedPredictor:
+    folder = Path(predictor)
+    for place in (folder / PREDICTOR, folder):
+        if (place / CARD).exists():
+            return load_predictor(place)
+    return load_pretrained(str(predictor))
+
+
+def _described(predictor: Predictor | ExtendedPredictor) -> str:
+    """The kind of a predictor, and what it was trained on."""
+    database = predictor.card.get("database", "sample_iqa")
+    return f"{predictor.kind}, trained on {database}"

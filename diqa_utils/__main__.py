@@ -1,15 +1,22 @@
 """The command line: `python -m diqa_utils train | resume | evaluate`."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diqa_utils._quiet import start_tensorflow_quietly
+from diqa_utils.datasets.__main__ import (
+    DataDir,
+    LowerIsBetter,
+    ManualDir,
+    Partial,
+    ScaleOption,
+    Scores,
+    errors_in_words,
+    own_folder_options,
+)
 
 if TYPE_CHECKING:
     from diqa_utils.human_ratings import RatingsRecipe
@@ -31,13 +38,6 @@ Folder = Annotated[Path, typer.Option(help="Where the run keeps all that it need
 Pristine = Annotated[
     Path | None, typer.Option(help="A folder of pictures without visible faults, for stage 1.")
 ]
-DataDir = Annotated[
-    Path | None, typer.Option(help="Where built databases are kept, if not in the cache folder.")
-]
-ManualDir = Annotated[
-    Path | None, typer.Option(help="The folder or archive with the files that you have fetched.")
-]
-Partial = Annotated[bool, typer.Option("--partial", help="Accept a copy that lacks some rows.")]
 
 
 @app.command()
@@ -45,7 +45,9 @@ def train(
     recipe: RecipeArgument,
     database: Database,
     folder: Folder,
-    split: Annotated[str, typer.Option(help="The part to learn from.")] = "train",
+    split: Annotated[
+        str | None, typer.Option(help="The part to learn from: `train` if there is one.")
+    ] = None,
     pristine: Pristine = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's own.")] = None,
     pictures: Annotated[
@@ -54,23 +56,30 @@ def train(
     data_dir: DataDir = None,
     manual_dir: ManualDir = None,
     partial: Partial = False,
+    scores: Scores = None,
+    scale: ScaleOption = None,
+    lower_is_better: LowerIsBetter = False,
 ) -> None:
     """Train a predictor on the ratings of a database. Started again, it goes on."""
-    with _errors_in_words():
-        from diqa_utils.runs import RatingsRun
+    with errors_in_words():
+        from diqa_utils.protocol import DatabasePart
+        from diqa_utils.runs import RatingsRun, training_part
 
         settings = _recipe(recipe)
         if seed is not None:
             settings = replace(settings, seed=seed)
         run = RatingsRun(
-            database=database,
-            split=split,
+            DatabasePart(
+                database,
+                split or training_part(database),
+                data_dir=_text(data_dir),
+                manual_dir=_text(manual_dir),
+                partial=partial,
+                options=own_folder_options(scores, scale, lower_is_better),
+            ),
             folder=str(folder),
             pristine=_text(pristine),
             pictures=_text(pictures),
-            data_dir=_text(data_dir),
-            manual_dir=_text(manual_dir),
-            partial=partial,
         )
         _report(run.train(settings), folder)
 
@@ -80,7 +89,7 @@ def resume(
     folder: Annotated[Path, typer.Argument(help="The folder of a run that was stopped.")],
 ) -> None:
     """Go on with a run where it was stopped."""
-    with _errors_in_words():
+    with errors_in_words():
         from diqa_utils.runs import load_run
 
         run, recipe = load_run(folder)
@@ -112,6 +121,9 @@ def evaluate(
     data_dir: DataDir = None,
     manual_dir: ManualDir = None,
     partial: Partial = False,
+    scores: Scores = None,
+    scale: ScaleOption = None,
+    lower_is_better: LowerIsBetter = False,
 ) -> None:
     """Measure agreement with people: of a predictor as it is, or of one trained many times.
 
@@ -119,7 +131,7 @@ def evaluate(
     database, that is a cross-database test. With --repeats, the field's protocol is run: for each
     repeat a recipe is trained on 80 % of the references and tested on the others.
     """
-    with _errors_in_words():
+    with errors_in_words():
         from diqa_utils import protocol, runs
 
         part = protocol.DatabasePart(
@@ -128,6 +140,7 @@ def evaluate(
             data_dir=data_dir,
             manual_dir=manual_dir,
             partial=partial,
+            options=own_folder_options(scores, scale, lower_is_better),
         )
         results: list[Any]
         if repeats is None:
@@ -176,16 +189,6 @@ def _report(card: dict[str, Any], folder: Path) -> None:
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
-
-
-@contextmanager
-def _errors_in_words() -> Iterator[None]:
-    start_tensorflow_quietly()
-    try:
-        yield
-    except (ValueError, TypeError, OSError) as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(1) from error
 
 
 if __name__ == "__main__":

@@ -64,6 +64,9 @@ def load_weights(path: Path, models: Mapping[str, keras.Model], *, sha256: str) 
             if [values.shape for values in found] != wanted:
                 raise ValueError(f"{str(path)!r} does not hold the weights of a {model.name!r}.")
             model.set_weights(found)
+            for layer in model.layers:
+                if isinstance(layer, keras.layers.Normalization):
+                    layer.finalize_state()  # it computes with what it has made of its weights
 
 
 def file_hash(path: Path) -> str:

@@ -169,7 +169,7 @@ class RatingsRecipe:
     Attributes:
         predictor: "extended", or "diqa" for the network of the paper.
         seed: of weights, order, patches and crops.
-        precision: of convolutions, as in `train_error_map_model`.
+        precision: of the convolutions of f, as in `train_error_map_model`.
         error_maps: stage 1.
         statistics: stage 2 of "extended".
         features: stage 2 of "diqa".
@@ -514,7 +514,7 @@ def train_on_ratings(
         stage.batches,
         tf.function(stage.step, reduce_retracing=True),
         stage.validate,
-        precision=recipe.precision,
+        precision=stage.precision,
         progress=progress,
     )
     return TrainedPredictor(recipe, stage.score_model, error_map_model, run.history)
@@ -587,6 +587,7 @@ class _LearnStatistics:
         falling: np.ndarray | None,
     ) -> None:
         self.seed, self.stage = recipe.seed, recipe.statistics
+        self.precision = "float32"  # a fraction of a minute either way
         self.epochs = self.stage.epochs
         if self.stage.falling_weight and (falling is None or not len(falling)):
             raise ValueError(
@@ -614,6 +615,10 @@ class _LearnStatistics:
     def batches(self, epoch: int) -> tf.data.Dataset:
         """Returns the batches of an epoch: statistics, targets, statistics of worse copies."""
         rng = np.random.default_rng([self.seed, epoch])
+        for layer in self.trained.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                # A checkpoint does not hold what dropout draws next; so each epoch begins anew.
+                layer.seed_generator.state.assign(rng.integers(2**31, size=2))
         shape = self.steps, self.stage.batch_size
         order = rng.permutation(len(self.statistics))[: shape[0] * shape[1]].reshape(shape)
         parts = [self.statistics[order], self.targets[order]]
@@ -663,7 +668,7 @@ class _LearnFeatures:
         held_out: np.ndarray,
         extractor: keras.Model,
     ) -> None:
-        self.recipe, self.stage = recipe, recipe.features
+        self.recipe, self.stage, self.precision = recipe, recipe.features, recipe.precision
         self.pictures, self.rows, self.held_out = pictures, rows, held_out
         self.epochs = self.stage.epochs
         self.steps = _steps(len(rows), self.stage.batch_size)
@@ -712,7 +717,7 @@ class _LearnFeatures:
             )
 
         numbers = tf.data.Dataset.range(self.steps)
-        return numbers.map(to_batch, deterministic=True).prefetch(4)
+        return numbers.map(to_batch, num_parallel_calls=2, deterministic=True).prefetch(4)
 
     def step(self, normalized: tf.Tensor, extras: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
         """Takes a step and returns the mean squared error."""

@@ -38,6 +38,7 @@ __all__ = [
     "ExtendedPredictor",
     "Predictor",
     "Score",
+    "any_predictor",
     "load_predictor",
     "load_pretrained",
     "picture_files",
@@ -46,6 +47,9 @@ __all__ = [
 
 #: What a predictor's folder holds.
 CARD, WEIGHTS = "card.json", "weights.npz"
+
+#: The folder of the predictor within that of a training run.
+RUN_PREDICTOR = "predictor"
 
 #: Predictors whose weights come with the package, one folder each.
 PACKAGED = Path(__file__).parent / "weights"
@@ -363,6 +367,28 @@ def load_predictor(folder: str | PathLike[str]) -> Predictor | ExtendedPredictor
     card = Path(folder) / CARD
     is_diqa = card.exists() and '"predictor": "diqa"' in card.read_text(encoding="utf-8")
     return Predictor.load(folder) if is_diqa else ExtendedPredictor.load(folder)
+
+
+def any_predictor(predictor: str | PathLike[str]) -> Predictor | ExtendedPredictor:
+    """Loads a predictor by its name or from a folder.
+
+    Args:
+        predictor: a name, as in `load_pretrained`, or the folder of a predictor or of the training
+            run that made it.
+
+    Returns:
+        The predictor.
+
+    Raises:
+        ValueError: as `load_predictor` and `load_pretrained` do.
+
+    Chapter: notebooks/11-human-ratings.ipynb
+    """
+    folder = Path(predictor)
+    for place in (folder / RUN_PREDICTOR, folder):
+        if (place / CARD).exists():
+            return load_predictor(place)
+    return load_pretrained(str(predictor))
 
 
 def picture_files(folder: str | PathLike[str]) -> list[Path]:

@@ -36,11 +36,11 @@ from diqa_utils.human_ratings import (
     train_on_ratings,
 )
 from diqa_utils.inference import (
-    CARD,
+    RUN_PREDICTOR,
     ExtendedPredictor,
     Predictor,
+    any_predictor,
     load_predictor,
-    load_pretrained,
 )
 from diqa_utils.pretraining import pristine_pictures
 from diqa_utils.protocol import (
@@ -62,9 +62,6 @@ __all__ = [
     "repeat",
 ]
 
-#: The folder of the predictor within that of the run.
-PREDICTOR = "predictor"
-
 #: Pictures set aside for validation and for calibration; a tenth each of a small database.
 SET_ASIDE = 500
 
@@ -80,28 +77,20 @@ class RatingsRun:
     """What a run is made of, beside its recipe. All of it is kept in the folder of the run.
 
     Attributes:
-        database: a name that `datasets.load` knows.
-        split: its part to learn from; what is set aside comes from it too.
+        part: the database and its part to learn from; what is set aside comes from it too.
         folder: of the run.
         pristine: folder of pictures without visible faults, for stage 1; may be None if the recipe
             has no stage 1.
         pictures: folder for the prepared pictures, which runs on the same ones may share; one
             within the folder of the run if None.
-        data_dir: as in `datasets.load`.
-        manual_dir: as in `datasets.load`.
-        partial: as in `datasets.load`.
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
 
-    database: str
-    split: str
+    part: DatabasePart
     folder: str
     pristine: str | None = None
     pictures: str | None = None
-    data_dir: str | None = None
-    manual_dir: str | None = None
-    partial: bool = False
 
     def train(self, recipe: RatingsRecipe, *, progress: bool = True) -> dict[str, Any]:
         """Trains, or goes on with training, and leaves the predictor in the folder of the run.
@@ -122,7 +111,7 @@ class RatingsRun:
         folder = Path(self.folder)
         folder.mkdir(parents=True, exist_ok=True)
         pristine = [] if self.pristine is None else pristine_pictures(self.pristine)
-        table = datasets.read_table(self.database, split=self.split, **self._place())
+        table = self.part.table()
         parts = deal_out(table)
         pictures = self._prepared(recipe)
         self._check(pictures, table)
@@ -143,23 +132,15 @@ class RatingsRun:
         card = self._card(kept, pictures, parts)
         card["seconds"] = round(time.monotonic() - start)
         predictor.card |= card
-        predictor.save(folder / PREDICTOR)
+        predictor.save(folder / RUN_PREDICTOR)
         return predictor.card
-
-    def _place(self) -> dict[str, Any]:
-        return {
-            "data_dir": self.data_dir,
-            "manual_dir": self.manual_dir,
-            "partial": self.partial,
-        }
 
     def _pictures_folder(self) -> Path:
         return Path(self.pictures) if self.pictures else Path(self.folder) / "pictures"
 
     def _prepared(self, recipe: RatingsRecipe) -> RatedPictures:
-        dataset: Any = datasets.load(self.database, split=self.split, **self._place())
         return prepare_pictures(
-            dataset,
+            self.part.load(),
             self._pictures_folder() / recipe.predictor,
             predictor=recipe.predictor,
             alpha=recipe.error_maps.alpha,
@@ -169,7 +150,7 @@ class RatingsRun:
         if pictures.image_ids.tolist() != table["image_id"].tolist():
             raise ValueError(
                 f"The pictures prepared in {str(self._pictures_folder())!r} are not those of "
-                f"{self.database!r}: take another folder."
+                f"{self.part.label!r}: take another folder."
             )
 
     def _falling(self, recipe: RatingsRecipe, training: np.ndarray) -> np.ndarray | None:
@@ -179,13 +160,12 @@ class RatingsRun:
             return None
         file = self._pictures_folder() / f"falling-{stage.falling_pictures}.npy"
         if not file.exists():
-            table = datasets.read_table(self.database, split=self.split, **self._place())
-            reference_of = dict(zip(table["image_id"], table["reference_id"], strict=True))
-            first = {reference_of[name] for name in training[: stage.falling_pictures]}
-            some: Any = datasets.load(
-                self.database, split=self.split, references=first, **self._place()
+            first = {name.encode() for name in training[: stage.falling_pictures]}
+            pictures = (
+                one["distorted_image"]
+                for one in self.part.load().as_numpy_iterator()
+                if one["image_id"] in first
             )
-            pictures = (one["distorted_image"] for one in some.as_numpy_iterator())
             found = falling_statistics(pictures, number=stage.falling_pictures)
             incomplete = file.with_name(f"incomplete-{file.name}")
             np.save(incomplete, found)
@@ -204,9 +184,9 @@ class RatingsRun:
         inside = np.abs(predicted["validation"] - quality["validation"]) <= half
         agreement = evaluate(predicted["validation"], quality["validation"], resamples=1000)
         return {
-            "database": self.database,
-            "split": self.split,
-            "partial": self.partial,
+            "database": self.part.name,
+            "split": self.part.split,
+            "partial": self.part.partial,
             "pictures": {part: len(ids) for part, ids in parts.items()},
             "recipe": asdict(trained.recipe),
             "parameters": sum(
@@ -222,7 +202,7 @@ class RatingsRun:
 
     def _saved(self, trained: TrainedPredictor) -> Predictor | ExtendedPredictor:
         """Saves the predictor and returns it as it is loaded."""
-        folder = Path(self.folder) / PREDICTOR
+        folder = Path(self.folder) / RUN_PREDICTOR
         models = trained.score_model, trained.error_map_model
         if trained.recipe.predictor == "extended":
             ExtendedPredictor(*models).save(folder)
@@ -251,8 +231,9 @@ def load_run(folder: str | PathLike[str]) -> tuple[RatingsRun, RatingsRecipe]:
     if not all(file.exists() for file in files):
         raise FileNotFoundError(f"There is no training run in {str(path)!r}: start one with train.")
     try:
-        run = RatingsRun(**json.loads(files[0].read_text()))
-    except (json.JSONDecodeError, TypeError) as error:
+        settings = json.loads(files[0].read_text())
+        run = RatingsRun(**settings | {"part": DatabasePart(**settings["part"])})
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{str(files[0])!r} does not describe a training run.") from error
     return replace(run, folder=str(path)), RatingsRecipe.from_json(files[1].read_text())
 
@@ -335,7 +316,7 @@ def measure(predictor: str | PathLike[str], part: DatabasePart) -> WholeResult:
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
-    loaded = _any_predictor(predictor)
+    loaded = any_predictor(predictor)
 
     def predict(dataset: tf.data.Dataset) -> np.ndarray:
         pictures = tqdm(dataset.as_numpy_iterator(), "scoring", len(dataset), leave=False)
@@ -418,6 +399,12 @@ def whole(database: str) -> str:
     return "+".join(known.splits) if known and known.splits else "rated"
 
 
+def training_part(database: str) -> str:
+    """Returns the name of the part of a database to learn from."""
+    known = CATALOG.get(database)
+    return "train" if known and "train" in known.splits else "rated"
+
+
 def _references(training: tf.data.Dataset) -> list[np.ndarray]:
     """The reference picture of each reference, once."""
     found: dict[bytes, np.ndarray] = {}
@@ -425,14 +412,6 @@ def _references(training: tf.data.Dataset) -> list[np.ndarray]:
         if "reference_image" in one:
             found.setdefault(one["reference_id"], one["reference_image"])
     return list(found.values())
-
-
-def _any_predictor(predictor: str | PathLike[str]) -> Predictor | ExtendedPredictor:
-    folder = Path(predictor)
-    for place in (folder / PREDICTOR, folder):
-        if (place / CARD).exists():
-            return load_predictor(place)
-    return load_pretrained(str(predictor))
 
 
 def _described(predictor: Predictor | ExtendedPredictor) -> str:

@@ -1,81 +1,71 @@
-"""The extended predictor: what it takes of a picture, and the model as a whole."""
+"""The extended score model: what it is made of, and that it answers as its parts do."""
 
 import keras
 import numpy as np
 import pytest
 
-from diqa_utils.extended import (
-    MeansAndDeviations,
-    PooledPowers,
-    build_extended_model,
-    build_extended_score_model,
-    extended_inputs,
-)
-from diqa_utils.image_statistics import STATISTICS, image_statistics
-from diqa_utils.preprocessing import normalize
+from diqa_utils.extended import build_extended_score_model, opinions_of
+from diqa_utils.image_statistics import STATISTICS
 
 
 @pytest.fixture(scope="module")
 def score_model():
     keras.utils.set_random_seed(0)
-    return build_extended_score_model()
+    model = build_extended_score_model(mean=0.4, deviation=0.2)
+    standardized = model.get_layer("standardized")
+    rng = np.random.default_rng(0)
+    standardized.adapt(rng.normal(1, 2, (500, len(STATISTICS))).astype(np.float32))
+    return model
 
 
-def test_the_model_has_at_most_six_hundred_thousand_parameters(score_model):
+@pytest.fixture(scope="module")
+def statistics():
+    rng = np.random.default_rng(1)
+    return rng.normal(1, 2, (5, len(STATISTICS))).astype(np.float32)
+
+
+def test_the_model_has_far_less_than_six_hundred_thousand_parameters(score_model):
     trainable = sum(int(np.prod(weight.shape)) for weight in score_model.trainable_weights)
-    assert trainable == 514_193
+    assert trainable == 270_088
     assert score_model.count_params() <= 600_000
-    assert score_model.get_layer("features").output.shape == (None, 256 + len(STATISTICS))
 
 
-def test_inputs_are_the_normalized_half_and_the_statistics(photographs):
-    picture = photographs["coffee"]  # 159 x 202
-    inputs = extended_inputs(picture)
-    height, width = 19 * 8, 25 * 8
-    blocks = picture[:height, :width].reshape(height // 2, 2, width // 2, 2, 3) / 255
-    half = blocks.mean(axis=(1, 3), dtype=np.float32)
-    np.testing.assert_allclose(inputs["normalized"], normalize(half), atol=1e-5)
-    np.testing.assert_allclose(inputs["statistics"], image_statistics(picture), atol=1e-4)
+def test_the_score_is_the_mean_of_the_qualities_on_the_ratings_scale(score_model, statistics):
+    opinions = opinions_of(score_model)(statistics).numpy()
+    assert opinions.shape == (5, 4, 2)
+    assert opinions.std(axis=1).min() > 1e-3  # the members differ
+    expected = 0.4 + 0.2 * opinions[..., 0].mean(axis=1)
+    np.testing.assert_allclose(score_model(statistics)[:, 0], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("size", [(48, 48), (49, 127), (127, 300)])
-def test_small_pictures_are_continued_by_their_mirror_image(photographs, size):
-    picture = np.tile(photographs["chelsea"], (1, 2, 1))[: size[0], : size[1]]
-    missing = [max(0, 128 - side) for side in size]
-    sides = [(gap // 2, gap - gap // 2) for gap in missing]
-    continued = np.pad(picture, [*sides, (0, 0)], mode="symmetric")
-    for name, values in extended_inputs(picture).items():
-        np.testing.assert_allclose(values, extended_inputs(continued)[name], atol=1e-4)
+def test_opinions_share_the_weights_of_the_score_model(score_model, statistics):
+    opinions = opinions_of(score_model)
+    before = score_model(statistics).numpy()
+    bias = score_model.get_layer("member2_opinion").bias
+    kept = bias.numpy()
+    bias.assign(kept + np.float32([1, 0]))
+    np.testing.assert_allclose(score_model(statistics), before + 0.2 / 4, atol=1e-6)
+    assert opinions(statistics).shape == (5, 4, 2)
+    bias.assign(kept)
 
 
-def test_a_batch_equals_its_pictures_one_by_one(photographs, score_model):
-    batch = np.stack(list(photographs.values())) / np.float32(255)
-    model = build_extended_model(score_model)
-    together = model.predict(batch, verbose=0)
-    alone = [model.predict(picture[None], verbose=0)[0] for picture in batch]
-    np.testing.assert_allclose(together, alone, atol=1e-4)
-
-
-def test_pooling_leaves_the_border_out(rng):
-    features = rng.random((2, 20, 24, 3), dtype=np.float32)
-    inside = features[:, 4:-4, 4:-4].astype(np.float64)
-    powers = PooledPowers()(features)
-    np.testing.assert_allclose(powers[:, :3], inside.mean(axis=(1, 2)), atol=1e-5)
-    pooled = MeansAndDeviations()(powers)
-    np.testing.assert_allclose(pooled[:, 3:], inside.std(axis=(1, 2)), atol=1e-4)
-
-
-def test_a_saved_model_scores_as_before(photographs, score_model, tmp_path):
-    model = build_extended_model(score_model)
-    path = tmp_path / "extended.keras"
-    model.save(path)
-    picture = photographs["astronaut"][None] / np.float32(255)
-    loaded = keras.models.load_model(path)
+def test_what_lies_far_out_counts_as_three_deviations(score_model, statistics):
+    layer = score_model.get_layer("standardized")
+    mean, deviation = layer.mean.numpy()[0], np.sqrt(layer.variance.numpy()[0])
+    far, edge = (mean + times * deviation for times in (50, 3))
     np.testing.assert_allclose(
-        loaded.predict(picture, verbose=0), model.predict(picture, verbose=0), atol=1e-5
+        score_model(far[None].astype(np.float32)),
+        score_model(edge[None].astype(np.float32)),
+        atol=1e-4,
     )
 
 
-def test_bad_pictures_are_refused():
-    with pytest.raises(ValueError, match="must have 3 channel"):
-        extended_inputs(np.zeros((64, 64, 1), np.uint8))
+def test_a_batch_equals_its_rows_one_by_one(score_model, statistics):
+    alone = np.concatenate([score_model(row[None]) for row in statistics])
+    np.testing.assert_allclose(score_model(statistics), alone, atol=1e-5)
+
+
+def test_the_model_can_be_saved_and_loaded(score_model, statistics, tmp_path):
+    score_model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(statistics), score_model(statistics))

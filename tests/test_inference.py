@@ -1,12 +1,24 @@
 """Scoring pictures: in which form they come makes no difference."""
 
+import hashlib
+import json
+
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from diqa_utils import inference
-from diqa_utils.inference import Predictor, load_pretrained, score
+from diqa_utils import _tiles, inference
+from diqa_utils.extended import build_extended_score_model
+from diqa_utils.image_statistics import image_statistics
+from diqa_utils.inference import (
+    ExtendedPredictor,
+    Predictor,
+    Score,
+    load_predictor,
+    load_pretrained,
+    score,
+)
 from diqa_utils.maps import hand_crafted_features
 from diqa_utils.models import build_error_map_model, build_score_model
 from diqa_utils.preprocessing import normalize
@@ -21,10 +33,35 @@ def awake(model):
     return model
 
 
-@pytest.fixture(scope="module")
-def predictor():
-    keras.utils.set_random_seed(0)
+def diqa():
     return Predictor(awake(build_score_model()), awake(build_error_map_model()))
+
+
+def extended():
+    model = build_extended_score_model()
+    # What the statistics of photographs have about them.
+    model.get_layer("standardized").adapt(
+        np.random.default_rng(0).normal(0, 2, (500, 198)).astype(np.float32)
+    )
+    return ExtendedPredictor(model, awake(build_error_map_model()))
+
+
+@pytest.fixture(scope="module", params=[diqa, extended])
+def predictor(request):
+    keras.utils.set_random_seed(0)
+    return request.param()
+
+
+@pytest.fixture(scope="module")
+def diqa_predictor():
+    keras.utils.set_random_seed(0)
+    return diqa()
+
+
+@pytest.fixture(scope="module")
+def extended_predictor():
+    keras.utils.set_random_seed(0)
+    return extended()
 
 
 @pytest.fixture
@@ -35,7 +72,8 @@ def pictures(photographs):
 # Scores
 
 
-def test_the_score_is_the_score_models_answer(predictor, pictures):
+def test_the_score_is_the_score_models_answer(diqa_predictor, pictures):
+    predictor = diqa_predictor
     inputs = {
         "normalized": normalize(pictures[0])[None],
         "hand_crafted": hand_crafted_features(pictures[0])[None],
@@ -43,15 +81,67 @@ def test_the_score_is_the_score_models_answer(predictor, pictures):
     expected = float(predictor.score_model(inputs)[0, 0])
     assert 0 < expected < 1
     found = predictor.score(pictures[0])
-    assert type(found) is float
+    assert isinstance(found, float)
     assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_extended_score_is_the_score_models_answer(extended_predictor, pictures):
+    statistics = image_statistics(pictures[0])[None]
+    expected = float(extended_predictor.score_model(statistics)[0, 0])
+    assert 0 < expected < 1
+    assert extended_predictor.score(pictures[0]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_tiles_give_the_score_and_the_map_of_the_whole(predictor, photographs, monkeypatch):
+    picture = np.tile(photographs["coffee"], (3, 3, 1))[:423, :541]
+    expected = predictor.score(picture), predictor.predict_error_map(picture)
+    monkeypatch.setattr(_tiles, "SIDE", 128)
+    assert len(list(_tiles.tiles(picture))) == 12
+    assert predictor.score(picture) == pytest.approx(expected[0], abs=1e-4)
+    found = predictor.predict_error_map(picture)
+    assert expected[1].std() > 1e-4
+    np.testing.assert_allclose(found, expected[1], atol=1e-5)
+
+
+def test_an_interval_comes_with_the_score(pictures):
+    models = build_extended_score_model(), build_error_map_model()
+    card = {"interval": {"half_width": 0.25, "confidence": 0.9}}
+    found = ExtendedPredictor(*models, card=card).score(pictures[0])
+    assert (found.low, found.high) == (max(0, found - 0.25), min(1, found + 0.25))
+    assert found.confidence == 0.9
+    assert f"{found:.2f}" == f"{float(found):.2f}"
+    uncalibrated = ExtendedPredictor(*models).score(pictures[0])
+    assert np.isnan([uncalibrated.low, uncalibrated.high]).all()
+
+
+def test_an_interval_stays_in_0_to_1(pictures):
+    models = build_extended_score_model(mean=0.05, deviation=1e-6), build_error_map_model()
+    card = {"interval": {"half_width": 0.2, "confidence": 0.9}}
+    found = ExtendedPredictor(*models, card=card).score(pictures[0])
+    assert found.low == 0
+    assert found.high == pytest.approx(0.25, abs=1e-4)
+
+
+def test_a_folder_gives_the_score_of_each_picture(predictor, pictures, tmp_path):
+    for name, picture in zip(("b.png", "a.PNG"), pictures, strict=False):
+        Image.fromarray(picture).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture")
+    found = predictor.score(tmp_path)
+    assert [path.name for path in found] == ["a.PNG", "b.png"]
+    assert list(found.values()) == predictor.score([pictures[1], pictures[0]])
+
+
+def test_a_folder_without_pictures_is_named(predictor, tmp_path):
+    with pytest.raises(ValueError, match="no picture in"):
+        predictor.score(tmp_path)
 
 
 def test_different_pictures_get_different_scores(predictor, pictures):
     assert len(set(predictor.score(pictures))) == 3
 
 
-def test_alpha_reaches_the_score(predictor, pictures):
+def test_alpha_reaches_the_score(diqa_predictor, pictures):
+    predictor = diqa_predictor
     other = Predictor(predictor.score_model, predictor.error_map_model, alpha=1.0)
     assert other.score(pictures[0]) != pytest.approx(predictor.score(pictures[0]), abs=1e-6)
 
@@ -83,7 +173,7 @@ def test_a_list_gives_a_list(container, predictor, pictures, tmp_path):
 
 def test_a_batch_gives_what_its_pictures_give(predictor, pictures):
     scores = predictor.score(np.stack(pictures))
-    assert (scores.shape, scores.dtype) == ((3,), np.float32)
+    assert [type(one) for one in scores] == [Score] * 3
     np.testing.assert_allclose(scores, predictor.score(pictures), atol=1e-5)
 
 
@@ -115,8 +205,10 @@ def test_a_flat_picture_has_a_score(predictor):
 
 
 def test_the_error_map_is_the_error_map_models_answer(predictor, pictures):
+    # Sides that are no multiples of four are continued by mirroring.
     found = predictor.predict_error_map(pictures[0])
-    expected = predictor.error_map_model(normalize(pictures[0])[None])[0, ..., 0]
+    whole = np.pad(pictures[0], [(0, 3), (0, 3), (0, 0)], mode="symmetric")
+    expected = predictor.error_map_model(normalize(whole)[None])[0, ..., 0]
     assert (found.shape, found.dtype) == ((25, 16), np.float32)
     assert found.std() > 1e-4
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -175,28 +267,79 @@ def test_unfit_images_are_refused(method, image, message, predictor):
 # Files
 
 
-def test_a_saved_predictor_scores_the_same(predictor, pictures, tmp_path):
+def test_a_saved_predictor_scores_nearly_the_same(predictor, pictures, tmp_path):
     folder = tmp_path / "new" / "predictor"
+    predictor.card["note"] = "kept"
     predictor.save(folder)
-    loaded = Predictor.load(str(folder))
-    assert loaded.score(pictures) == predictor.score(pictures)
-    np.testing.assert_array_equal(
-        loaded.predict_error_map(pictures[0]), predictor.predict_error_map(pictures[0])
-    )
-    assert Predictor.load(folder, alpha=3.0).alpha == 3.0
+    loaded = load_predictor(str(folder))
+    assert type(loaded) is type(predictor)
+    assert loaded.card["note"] == "kept"
+    # Weights are kept in half precision.
+    np.testing.assert_allclose(loaded.score(pictures), predictor.score(pictures), atol=2e-3)
+    maps = [one.predict_error_map(pictures[0]) for one in (loaded, predictor)]
+    np.testing.assert_allclose(*maps, atol=2e-3)
+
+
+def test_what_was_loaded_is_saved_as_it_was(predictor, pictures, tmp_path):
+    predictor.save(tmp_path / "first")
+    loaded = load_predictor(tmp_path / "first")
+    loaded.save(tmp_path / "second")
+    weights = [(tmp_path / name / "weights.npz").read_bytes() for name in ("first", "second")]
+    assert weights[0] == weights[1]
+    assert load_predictor(tmp_path / "second").score(pictures) == loaded.score(pictures)
+
+
+def test_alpha_is_kept(diqa_predictor, tmp_path):
+    models = diqa_predictor.score_model, diqa_predictor.error_map_model
+    Predictor(*models, alpha=3.0).save(tmp_path)
+    assert load_predictor(tmp_path).alpha == 3.0
 
 
 def test_an_empty_folder_is_no_predictor(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"score\.weights\.h5"):
-        Predictor.load(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"card\.json is missing"):
+        load_predictor(tmp_path)
 
 
-def test_weights_that_changed_places_are_refused(predictor, tmp_path):
+def test_missing_weights_are_named(predictor, tmp_path):
     predictor.save(tmp_path)
-    (tmp_path / "score.weights.h5").replace(tmp_path / "other")
-    (tmp_path / "error-map.weights.h5").replace(tmp_path / "score.weights.h5")
-    with pytest.raises(ValueError, match="does not hold weights of"):
-        Predictor.load(tmp_path)
+    (tmp_path / "weights.npz").unlink()
+    with pytest.raises(FileNotFoundError, match=r"weights\.npz"):
+        load_predictor(tmp_path)
+
+
+def test_damaged_weights_are_refused(predictor, tmp_path):
+    predictor.save(tmp_path)
+    content = bytearray((tmp_path / "weights.npz").read_bytes())
+    content[5000] ^= 1
+    (tmp_path / "weights.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"weights\.npz' is damaged .* SHA-256"):
+        load_predictor(tmp_path)
+
+
+def test_the_other_kind_is_refused(predictor, tmp_path):
+    predictor.save(tmp_path)
+    other = ExtendedPredictor if isinstance(predictor, Predictor) else Predictor
+    with pytest.raises(ValueError, match=rf"card of a predictor of the kind '{other.kind}'"):
+        other.load(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[]", '{"predictor": "extended"}'])
+def test_a_damaged_card_is_refused(text, tmp_path):
+    (tmp_path / "card.json").write_text(text)
+    with pytest.raises(ValueError, match=r"card\.json' is not the card"):
+        load_predictor(tmp_path)
+
+
+def test_weights_of_another_model_are_refused(diqa_predictor, extended_predictor, tmp_path):
+    diqa_predictor.save(tmp_path / "diqa")
+    extended_predictor.save(tmp_path / "extended")
+    card = json.loads((tmp_path / "extended" / "card.json").read_text())
+    weights = (tmp_path / "diqa" / "weights.npz").read_bytes()
+    (tmp_path / "extended" / "weights.npz").write_bytes(weights)
+    card["sha256"] = hashlib.sha256(weights).hexdigest()
+    (tmp_path / "extended" / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ValueError, match="does not hold the weights of a 'extended_score_model'"):
+        load_predictor(tmp_path / "extended")
 
 
 # Pretrained
@@ -222,16 +365,15 @@ def trainings(monkeypatch):
 
 
 def test_the_pretrained_predictor_is_loaded_once(trainings, pictures):
-    first = load_pretrained()
-    assert load_pretrained("sample_iqa") is first
+    first = load_pretrained("sample_iqa")
     assert load_pretrained(name="sample_iqa") is first
-    assert score(pictures[0]) == first.score(pictures[0])
+    assert score(pictures[0], name="sample_iqa") == first.score(pictures[0])
     assert sorted(trainings) == ["build_error_map_model", "build_score_model"]
     assert first.alpha == inference.Recipe().alpha
 
 
 @pytest.mark.parametrize("ask", [load_pretrained, lambda name: score("a.png", name=name)])
 def test_an_unknown_predictor_is_named(ask, trainings):
-    with pytest.raises(ValueError, match="no predictor 'live'; known: sample_iqa"):
+    with pytest.raises(ValueError, match=r"no predictor 'live'; known: .*sample_iqa"):
         ask("live")
     assert trainings == []

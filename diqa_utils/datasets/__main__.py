@@ -56,14 +56,14 @@ def prepare(
     lower_is_better: LowerIsBetter = False,
 ) -> None:
     """Build a database from the files of its owners, so that it loads in one line."""
-    with _errors_in_words():
+    with errors_in_words():
         loaded = datasets.load(
             name,
             data_dir=data_dir,
             manual_dir=manual_dir,
             partial=partial,
             download=download,
-            **_options(scores, scale, lower_is_better),
+            **own_folder_options(scores, scale, lower_is_better),
         )
         parts = cast("dict[str, tf.data.Dataset]", loaded)  # no split was named
         counts = ", ".join(f"{len(dataset):,} in {part!r}" for part, dataset in parts.items())
@@ -81,20 +81,20 @@ def verify(
     lower_is_better: LowerIsBetter = False,
 ) -> None:
     """Check a copy of a database: every row and every picture. Exit code 1 if anything is wrong."""
-    with _errors_in_words():
+    with errors_in_words():
         report = datasets.verify(
             name,
             data_dir=data_dir,
             manual_dir=manual_dir,
             partial=partial,
-            **_options(scores, scale, lower_is_better),
+            **own_folder_options(scores, scale, lower_is_better),
         )
     typer.echo(str(report))
     if not report.ok:
         raise typer.Exit(1)
 
 
-def _options(
+def own_folder_options(
     scores: str | None, scale: tuple[float, float] | None, lower_is_better: bool
 ) -> dict[str, Any]:
     """Only what was given: no other database than folder_iqa takes any."""
@@ -104,7 +104,8 @@ def _options(
 
 
 @contextmanager
-def _errors_in_words() -> Iterator[None]:
+def errors_in_words() -> Iterator[None]:
+    """Says in a sentence what went wrong, and ends the program with exit code 1."""
     start_tensorflow_quietly()
     try:
         yield

@@ -1,0 +1,320 @@
+"""Training on human ratings: recipes, prepared pictures, and runs that can be stopped."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from diqa_utils import human_ratings
+from diqa_utils.distortions import DISTORTIONS
+from diqa_utils.human_ratings import (
+    ErrorMapStage,
+    FeaturesStage,
+    RatedPictures,
+    RatingsRecipe,
+    StatisticsStage,
+    falling_statistics,
+    prepare_pictures,
+    train_on_ratings,
+)
+from diqa_utils.image_statistics import STATISTICS, image_statistics
+from diqa_utils.maps import hand_crafted_features
+from diqa_utils.metrics import srcc
+from diqa_utils.preprocessing import normalize
+
+pytestmark = pytest.mark.usefixtures("small_network")
+
+NO_ERROR_MAPS = ErrorMapStage(epochs=0)
+EXTENDED = RatingsRecipe(
+    error_maps=NO_ERROR_MAPS,
+    statistics=StatisticsStage(epochs=4, batch_size=8, falling_batch_size=2),
+)
+DIQA = RatingsRecipe(
+    predictor="diqa",
+    error_maps=ErrorMapStage(epochs=2, steps=2, patches=4, patch_size=48, held_out_batches=1),
+    features=FeaturesStage(epochs=3, batch_size=4, crop_size=48, warm_up=2),
+)
+
+
+@pytest.fixture(scope="module")
+def examples():
+    """Twenty-four pictures of random texture, the rougher the better, of two sizes."""
+    rng = np.random.default_rng(0)
+    found = []
+    for number in range(24):
+        quality = (number * 7 % 24) / 23
+        size = (64, 72) if number % 2 else (56, 64)
+        texture = rng.normal(0, 4 + 40 * quality, (*size, 3))
+        found.append(
+            {
+                "distorted_image": np.clip(128 + texture, 0, 255).astype(np.uint8),
+                "quality": np.float32(quality),
+                "image_id": f"picture {number}".encode(),
+            }
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def dataset(examples):
+    shapes = {
+        "distorted_image": tf.TensorSpec((None, None, 3), tf.uint8),
+        "quality": tf.TensorSpec((), tf.float32),
+        "image_id": tf.TensorSpec((), tf.string),
+    }
+    return tf.data.Dataset.from_generator(lambda: examples, output_signature=shapes)
+
+
+@pytest.fixture(scope="module")
+def prepared(dataset, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepared")
+    return {
+        name: prepare_pictures(dataset, folder / name, predictor=name, progress=False)
+        for name in human_ratings.PREDICTORS
+    }
+
+
+@pytest.fixture(scope="module")
+def falling(examples):
+    pictures = [one["distorted_image"][:56, :64] for one in examples]
+    return falling_statistics(pictures, number=3, progress=False)
+
+
+@pytest.fixture(scope="module")
+def pristine():
+    rng = np.random.default_rng(1)
+    return [rng.integers(0, 256, (256, 256, 3), dtype=np.uint8) for _ in range(3)]
+
+
+@pytest.fixture
+def train(prepared, falling, pristine):
+    def train(recipe, folder, **changes):
+        pictures = prepared[recipe.predictor]
+        ids = pictures.image_ids.tolist()
+        settings = {
+            "training": ids[:16],
+            "validation": ids[16:],
+            "falling": falling,
+            "pristine": pristine,
+            "folder": folder,
+            "progress": False,
+        }
+        return train_on_ratings(recipe, pictures, **settings | changes)
+
+    return train
+
+
+# Recipes
+
+
+def test_a_recipe_is_read_as_it_was_written():
+    recipe = RatingsRecipe(
+        predictor="diqa", seed=3, error_maps=ErrorMapStage(epochs=1, learning_rate=2e-4)
+    )
+    assert RatingsRecipe.from_json(recipe.to_json()) == recipe
+    assert json.loads(recipe.to_json())["error_maps"]["learning_rate"] == 2e-4
+
+
+def test_what_a_recipe_leaves_out_is_as_by_default():
+    recipe = RatingsRecipe.from_json('{"seed": 2, "features": {"epochs": 1, "weight_decay": 0}}')
+    assert recipe == RatingsRecipe(seed=2, features=FeaturesStage(epochs=1, weight_decay=0.0))
+    assert isinstance(recipe.features.weight_decay, float)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "must be an object with settings"),
+        ('{"sead": 1}', "has no setting 'sead'; it has predictor, seed"),
+        ('{"seed": "1"}', "seed in the recipe must be a whole number, not '1'"),
+        ('{"seed": true}', "seed in the recipe must be a whole number, not True"),
+        ('{"seed": -1}', "seed must be zero or more, not -1"),
+        ('{"predictor": "niqe"}', "predictor must be diqa or extended, not 'niqe'"),
+        ('{"features": {"epochs": 1.5}}', "epochs in features must be a whole number, not 1.5"),
+        ('{"features": 3}', "features must be an object with settings, not 3"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_in_a_sentence(text, message):
+    with pytest.raises(ValueError, match=message):
+        RatingsRecipe.from_json(text)
+
+
+# Pictures
+
+
+def test_pictures_are_prepared_for_the_extended_predictor(prepared, examples):
+    pictures = prepared["extended"]
+    assert len(pictures) == 24
+    assert pictures.image_ids.tolist() == [one["image_id"].decode() for one in examples]
+    np.testing.assert_array_equal(pictures.quality, [one["quality"] for one in examples])
+    for row in (0, 1, 23):
+        expected = image_statistics(examples[row]["distorted_image"])
+        # Of so few pixels, higher moments follow each digit.
+        np.testing.assert_allclose(pictures.extras[row], expected, atol=0.03)
+
+
+def test_pictures_are_prepared_for_diqa(prepared, examples):
+    pictures = prepared["diqa"]
+    for row in (0, 1, 23):
+        picture = examples[row]["distorted_image"]
+        np.testing.assert_allclose(pictures.normalized(row), normalize(picture), atol=5e-4)
+        np.testing.assert_allclose(pictures.extras[row], hand_crafted_features(picture), atol=1e-5)
+
+
+def test_prepared_pictures_are_taken_as_they_are(prepared, dataset, tmp_path):
+    prepare_pictures(dataset.take(3), tmp_path / "some", progress=False)
+    again = prepare_pictures(dataset, tmp_path / "some", progress=False)
+    assert len(again) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["some"]
+
+
+def test_an_empty_dataset_cannot_be_prepared(dataset, tmp_path):
+    with pytest.raises(ValueError, match="nothing to prepare"):
+        prepare_pictures(dataset.take(0), tmp_path / "none", progress=False)
+    assert not (tmp_path / "none").exists()
+
+
+def test_missing_pictures_are_named(prepared, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no prepared pictures"):
+        RatedPictures(tmp_path)
+    with pytest.raises(ValueError, match="'picture 99' is not one of the prepared"):
+        prepared["extended"].rows_of(["picture 1", "picture 99"])
+
+
+def test_worse_copies_are_measured(falling, examples):
+    assert falling.shape == (3, 6, len(STATISTICS))
+    pictures = [one["distorted_image"][:56, :64] for one in examples[:3]]
+    np.testing.assert_allclose(falling[:, 0], image_statistics(np.stack(pictures)), atol=0.03)
+    assert np.abs(np.diff(falling, axis=1)).max(axis=2).min() > 1e-3  # each level differs
+    again = falling_statistics(pictures, number=9, progress=False)
+    np.testing.assert_array_equal(again, falling)
+
+
+def test_pictures_get_worse_by_blur_compression_or_noise(examples, monkeypatch):
+    seen = []
+
+    def damaged(picture, kind, level, *, seed):
+        seen.append((kind, level))
+        return picture
+
+    monkeypatch.setattr(human_ratings, "distort", damaged)
+    falling_statistics([examples[0]["distorted_image"]] * 30, number=30, progress=False)
+    kinds = {kind for kind, _ in seen}
+    assert [level for _, level in seen[:5]] == [1, 2, 3, 4, 5]
+    assert {"jpeg", "white_noise", "gaussian_blur"} & kinds
+    assert not {"brighten", "color_shift", "pixelate"} & kinds
+    assert kinds <= set(DISTORTIONS)
+
+
+def test_no_pictures_give_no_copies():
+    with pytest.raises(ValueError, match="no pictures to make worse copies of"):
+        falling_statistics([], number=3, progress=False)
+
+
+# Runs
+
+
+def weights(trained):
+    models = trained.score_model, trained.error_map_model
+    return [values for model in models for values in model.get_weights()]
+
+
+@pytest.mark.parametrize("recipe", [EXTENDED, DIQA], ids=["extended", "diqa"])
+def test_a_run_that_was_stopped_ends_with_the_same_weights(recipe, train, tmp_path, monkeypatch):
+    undisturbed = train(recipe, tmp_path / "undisturbed")
+    kind = "_LearnStatistics" if recipe is EXTENDED else "_LearnFeatures"
+    batches = getattr(human_ratings, kind).batches
+
+    def stopped(stage, epoch):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return batches(stage, epoch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(getattr(human_ratings, kind), "batches", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, tmp_path / "stopped")
+    resumed = train(recipe, tmp_path / "stopped")
+    assert resumed.history == undisturbed.history
+    for found, expected in zip(weights(resumed), weights(undisturbed), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("recipe", [EXTENDED, DIQA], ids=["extended", "diqa"])
+def test_another_seed_gives_other_weights(recipe, train, tmp_path):
+    first = train(recipe, tmp_path / "first")
+    second = train(replace(recipe, seed=1), tmp_path / "second")
+    assert first.history["loss"] != second.history["loss"]
+
+
+def test_a_finished_run_is_loaded(train, tmp_path):
+    first = train(EXTENDED, tmp_path)
+    loaded = train(EXTENDED, tmp_path)
+    assert loaded.history == first.history
+    for found, expected in zip(weights(loaded), weights(first), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert RatingsRecipe.from_json((tmp_path / "recipe.json").read_text()) == EXTENDED
+    lines = (tmp_path / "ratings" / "history.csv").read_text().splitlines()
+    assert lines[0] == "loss,validation_loss"
+    assert len(lines) == 5
+
+
+def test_the_best_epoch_is_kept(train, prepared, tmp_path):
+    trained = train(EXTENDED, tmp_path)
+    pictures = prepared["extended"]
+    predicted = trained.predict(pictures, np.arange(16, 24))
+    deviation = pictures.quality[:16].std()
+    error = np.mean(np.square((predicted - pictures.quality[16:]) / deviation))
+    assert error == pytest.approx(min(trained.history["validation_loss"]), rel=1e-3)
+
+
+def test_the_extended_predictor_learns(train, prepared, tmp_path):
+    recipe = replace(EXTENDED, statistics=replace(EXTENDED.statistics, epochs=60))
+    trained = train(recipe, tmp_path)
+    predicted = trained.predict(prepared["extended"])
+    assert predicted.min() >= 0
+    assert predicted.max() <= 1
+    assert srcc(predicted[16:], prepared["extended"].quality[16:]) > 0.7
+
+
+def test_diqa_learns(train, prepared, tmp_path):
+    recipe = replace(DIQA, features=replace(DIQA.features, epochs=15))
+    trained = train(recipe, tmp_path)
+    assert trained.history["loss"][-1] < trained.history["loss"][0] / 2
+    assert srcc(trained.predict(prepared["diqa"]), prepared["diqa"].quality) > 0.7
+
+
+def test_scores_fall_more_where_they_must(train, falling, tmp_path):
+    def shortfall(weight):
+        stage = replace(EXTENDED.statistics, epochs=20, falling_weight=weight)
+        trained = train(replace(EXTENDED, statistics=stage), tmp_path / str(weight))
+        quality = trained.score_model.predict(falling.reshape(-1, len(STATISTICS)), verbose=0)
+        return np.maximum(np.diff(quality.reshape(3, 6), axis=1), 0).sum()
+
+    assert shortfall(10.0) < shortfall(0.0) / 2
+
+
+def test_a_score_that_need_not_fall_needs_no_copies(train, tmp_path):
+    stage = replace(EXTENDED.statistics, falling_weight=0.0, epochs=1)
+    trained = train(replace(EXTENDED, statistics=stage), tmp_path, falling=None)
+    assert len(trained.history["loss"]) == 1
+
+
+def test_what_a_run_lacks_is_said(train, prepared, tmp_path):
+    with pytest.raises(ValueError, match="needs copies of pictures that get worse"):
+        train(EXTENDED, tmp_path / "1", falling=None)
+    with pytest.raises(ValueError, match="at least two pristine pictures"):
+        train(DIQA, tmp_path / "2", pristine=[])
+    with pytest.raises(ValueError, match="'picture 1' is in training and in validation"):
+        train(EXTENDED, tmp_path / "3", training=["picture 1"], validation=["picture 1"])
+    with pytest.raises(ValueError, match=r"2 picture\(s\) do not fill a batch of 8"):
+        train(EXTENDED, tmp_path / "4", training=["picture 1", "picture 2"])
+
+
+def test_the_folder_of_another_run_is_refused(train, tmp_path):
+    train(EXTENDED, tmp_path)
+    with pytest.raises(ValueError, match="belongs to a run with another recipe"):
+        train(replace(EXTENDED, seed=5), tmp_path)

@@ -63,7 +63,7 @@ def train(
     """Train a predictor on the ratings of a database. Started again, it goes on."""
     with errors_in_words():
         from diqa_utils.protocol import DatabasePart
-        from diqa_utils.runs import RatingsRun, training_part
+        from diqa_utils.runs import RatingsRun, _training_part
 
         settings = _recipe(recipe)
         if seed is not None:
@@ -71,7 +71,7 @@ def train(
         run = RatingsRun(
             DatabasePart(
                 database,
-                split or training_part(database),
+                split or _training_part(database),
                 data_dir=_text(data_dir),
                 manual_dir=_text(manual_dir),
                 partial=partial,
@@ -136,7 +136,7 @@ def evaluate(
 
         part = protocol.DatabasePart(
             database,
-            split or runs.whole(database),
+            split or runs._whole(database),
             data_dir=data_dir,
             manual_dir=manual_dir,
             partial=partial,

@@ -32,7 +32,7 @@ OPINIONS = ("quality", "rank")
 
 
 @keras.saving.register_keras_serializable("diqa_utils")
-class Limited(layers.Layer):
+class _Limited(layers.Layer):
     """Keeps standardised numbers within three standard deviations."""
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
@@ -59,7 +59,7 @@ def build_extended_score_model(*, mean: float = 0.5, deviation: float = 0.25) ->
     """
     statistics = keras.Input((len(STATISTICS),), name="statistics")
     standardized = layers.Normalization(name="standardized")(statistics)
-    limited = Limited(name="limited")(standardized)
+    limited = _Limited(name="limited")(standardized)
     members = [_member(limited, number) for number in range(1, MEMBERS + 1)]
     opinions = layers.Concatenate(axis=1, name="opinions")(members)  # (N, members, 2)
     opinion = layers.GlobalAveragePooling1D(name="opinion")(opinions)

@@ -22,6 +22,8 @@ from diqa_utils._color import LUMA_WEIGHTS
 from diqa_utils._validation import as_batch, like, to_unit_range
 from diqa_utils.preprocessing import BINOMIAL_ROW
 
+__all__ = ["image_statistics"]
+
 #: Halvings of the picture at which it is measured: 0 is the picture itself.
 SCALES = (0, 1, 2, 3)
 
@@ -113,14 +115,16 @@ def image_statistics(picture: Any) -> tf.Tensor:
 
     References:
         Mittal, Moorthy and Bovik (2012), https://doi.org/10.1109/TIP.2012.2214050
+
+    Chapter: notebooks/11-human-ratings.ipynb
     """
     batch = to_unit_range(as_batch(picture, name="picture", channels=(3,)), name="picture")
     height, width = tf.shape(batch)[1], tf.shape(batch)[2]
-    sums = sums_over(batch, (0, 0, height, width))
-    return like(from_means(sums / positions(height, width)), picture)
+    sums = _sums_over(batch, (0, 0, height, width))
+    return like(_from_means(sums / _positions(height, width)), picture)
 
 
-def sums_over(pictures: tf.Tensor, box: Box) -> tf.Tensor:
+def _sums_over(pictures: tf.Tensor, box: Box) -> tf.Tensor:
     """Sums all that the statistics are made of over a part of each picture.
 
     Args:
@@ -151,14 +155,14 @@ def sums_over(pictures: tf.Tensor, box: Box) -> tf.Tensor:
     return tf.concat([flat, clipped, *details, *steps], axis=-1)
 
 
-def positions(height: Any, width: Any) -> tf.Tensor:
-    """Returns over how many positions `sums_over` sums each of its numbers, float32 (M,)."""
+def _positions(height: Any, width: Any) -> tf.Tensor:
+    """Returns over how many positions `_sums_over` sums each of its numbers, float32 (M,)."""
     counts = [tf.cast((height // 2**scale) * (width // 2**scale), tf.float32) for scale in SCALES]
     return tf.gather(tf.stack(counts), _SCALE_OF)
 
 
-def from_means(means: tf.Tensor) -> tf.Tensor:
-    """Turns means (N, M), which are `sums_over` / `positions`, into statistics (N, 198)."""
+def _from_means(means: tf.Tensor) -> tf.Tensor:
+    """Turns means (N, M), which are `_sums_over` / `_positions`, into statistics (N, 198)."""
     parts = (len(MOMENTS) * len(_MAPS), len(_SHARES), len(_DETAILS), 2 * len(SCALES))
     # In float64: central moments are small differences of large numbers.
     of_maps, shares, details, steps = tf.split(tf.cast(means, tf.float64), parts, axis=-1)

@@ -27,7 +27,7 @@ from diqa_utils import _weights
 from diqa_utils._tiles import tiles
 from diqa_utils._validation import as_batch, to_unit_range
 from diqa_utils.extended import build_extended_score_model
-from diqa_utils.image_statistics import from_means, positions, sums_over
+from diqa_utils.image_statistics import _from_means, _positions, _sums_over
 from diqa_utils.images import read_image
 from diqa_utils.maps import DEFAULT_ALPHA, OUTPUT_STRIDE, hand_crafted_features
 from diqa_utils.models import build_error_map_model, build_score_model
@@ -317,11 +317,11 @@ class ExtendedPredictor(_Predictor):
 
         def sums(pixels: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
             batch = to_unit_range(pixels[tf.newaxis], name="picture")
-            return sums_over(batch, tuple(tf.unstack(box)))
+            return _sums_over(batch, tuple(tf.unstack(box)))
 
         self._sums = tf.function(sums, reduce_retracing=True)
         self._of_means = tf.function(
-            lambda means: score_model(from_means(means), training=False)[0, 0]
+            lambda means: score_model(_from_means(means), training=False)[0, 0]
         )
 
     def _qualities(self, batch: np.ndarray) -> Iterable[Any]:
@@ -333,7 +333,7 @@ class ExtendedPredictor(_Predictor):
         for tile in tiles(picture):
             found = self._sums(tile.pixels, np.array(tile.box))
             sums = sums + found.numpy().astype(np.float64)
-        means = sums / positions(*picture.shape[:2]).numpy()
+        means = sums / _positions(*picture.shape[:2]).numpy()
         return float(self._of_means(tf.constant(means, tf.float32)))
 
     def _settings(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from diqa_utils.maps import DEFAULT_ALPHA, DEFAULT_EXPONENT, OUTPUT_STRIDE
 from diqa_utils.pipelines import to_error_map_example
 from diqa_utils.preprocessing import MINIMUM_SIZE
 
-__all__ = ["pristine_batches", "pristine_pictures", "throughput"]
+__all__ = ["damaged_pairs", "pristine_batches", "pristine_pictures", "throughput"]
 
 #: Side of the square that is cut from a picture and damaged as a whole, in pixels.
 CROP = 256
@@ -123,28 +123,69 @@ def pristine_batches(
             f"not {patch_size}."
         )
 
-    def pairs_of(number: np.ndarray) -> np.ndarray:
-        rng = np.random.default_rng([seed, int(number)])
-        return np.stack([_damaged_pair(pictures, distortions, rng) for _ in range(batch_size // 4)])
-
-    def to_batch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        pairs = tf.ensure_shape(
-            tf.numpy_function(pairs_of, [number], tf.uint8), [batch_size // 4, 2, CROP, CROP, 3]
-        )
+    def to_batch(pairs: tf.Tensor) -> tuple[tf.Tensor, ...]:
         distorted, target, reliability = to_error_map_example(
             {"reference_image": pairs[:, 0], "distorted_image": pairs[:, 1]},
             exponent=exponent,
             alpha=alpha,
         )
-        cells = patch_size // OUTPUT_STRIDE
-        return (
-            _four_patches(distorted, patch_size, MARGIN),
-            _four_patches(target, cells, MARGIN // OUTPUT_STRIDE),
-            _four_patches(reliability, cells, MARGIN // OUTPUT_STRIDE),
-        )
+        return _patches_of_squares((distorted, target, reliability), patch_size)
 
-    numbers = tf.data.Dataset.range(first, tf.int64.max)
-    return numbers.map(to_batch, num_parallel_calls=2, deterministic=True).prefetch(4)
+    pairs = damaged_pairs(pictures, batch_size // 4, distortions, seed=seed, first=first)
+    return pairs.map(to_batch, num_parallel_calls=2, deterministic=True).prefetch(4)
+
+
+def damaged_pairs(
+    pictures: Sequence[np.ndarray],
+    number: int,
+    distortions: Sequence[str],
+    *,
+    seed: int,
+    first: int,
+) -> tf.data.Dataset:
+    """Makes squares of pristine pictures and damaged copies of them, without end.
+
+    Args:
+        pictures: as in `pristine_batches`.
+        number: of squares at a time.
+        distortions: as in `pristine_batches`.
+        seed: as in `pristine_batches`.
+        first: as in `pristine_batches`.
+
+    Returns:
+        A dataset without end of pairs, uint8 (number, 2, 256, 256, 3): pristine, then damaged.
+
+    Chapter: notebooks/10-pretraining.ipynb
+    """
+
+    def pairs_of(index: np.ndarray) -> np.ndarray:
+        rng = np.random.default_rng([seed, int(index)])
+        return np.stack([_damaged_pair(pictures, distortions, rng) for _ in range(number)])
+
+    def to_pairs(index: tf.Tensor) -> tf.Tensor:
+        pairs = tf.numpy_function(pairs_of, [index], tf.uint8)
+        return tf.ensure_shape(pairs, [number, 2, CROP, CROP, 3])
+
+    indices = tf.data.Dataset.range(first, tf.int64.max)
+    return indices.map(to_pairs, num_parallel_calls=2, deterministic=True)
+
+
+def _patches_of_squares(example: tuple[tf.Tensor, ...], patch_size: int) -> tuple[tf.Tensor, ...]:
+    """Cuts four patches from each square, away from its edge.
+
+    Args:
+        example: normalised squares (N, 256, 256, 1), and maps of a quarter of their size.
+        patch_size: in pixels.
+
+    Returns:
+        (4 N, patch_size, patch_size, 1), and the same patches of the maps.
+    """
+    normalized, *maps = example
+    cells = patch_size // OUTPUT_STRIDE
+    return (
+        _four_patches(normalized, patch_size, MARGIN),
+        *(_four_patches(one, cells, MARGIN // OUTPUT_STRIDE) for one in maps),
+    )
 
 
 def throughput(batches: tf.data.Dataset, number: int) -> float:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -31,6 +32,7 @@ from diqa_utils.human_ratings import (
     RatedPictures,
     RatingsRecipe,
     TrainedPredictor,
+    _known_pristine,
     falling_statistics,
     prepare_pictures,
     train_on_ratings,
@@ -53,17 +55,13 @@ from diqa_utils.protocol import (
     evaluate_repeatedly,
 )
 
-__all__ = [
-    "RatingsRun",
-    "conformal_half_width",
-    "deal_out",
-    "load_run",
-    "measure",
-    "repeat",
-]
+__all__ = ["RatingsRun", "conformal_half_width", "deal_out", "load_run", "measure", "repeat"]
 
 #: Pictures set aside for validation and for calibration; a tenth each of a small database.
 SET_ASIDE = 500
+
+#: Side of the squares that are cut from pristine pictures to make worse copies of, in pixels.
+SQUARE = 512
 
 #: Of ten references, how many go to training, validation and calibration.
 REFERENCES = (8, 1, 1)
@@ -121,7 +119,7 @@ class RatingsRun:
             pictures,
             training=parts["train"].tolist(),
             validation=parts["validation"].tolist(),
-            falling=self._falling(recipe, parts["train"]),
+            falling=self._falling(recipe, parts["train"], _known_pristine(recipe, pristine)),
             pristine=pristine,
             folder=folder,
             progress=progress,
@@ -153,20 +151,22 @@ class RatingsRun:
                 f"{self.part.label!r}: take another folder."
             )
 
-    def _falling(self, recipe: RatingsRecipe, training: np.ndarray) -> np.ndarray | None:
-        """Statistics of the first training pictures and of worse copies; kept in a file."""
-        stage = recipe.statistics
-        if recipe.predictor != "extended" or not stage.falling_weight:
+    def _falling(
+        self, recipe: RatingsRecipe, training: np.ndarray, pristine: Sequence[np.ndarray]
+    ) -> np.ndarray | None:
+        """Statistics of pictures and of worse copies; kept in a file."""
+        number = recipe.statistics.falling_pictures
+        if recipe.predictor != "extended" or not recipe.statistics.falling_weight:
             return None
-        file = self._pictures_folder() / f"falling-{stage.falling_pictures}.npy"
+        file = self._pictures_folder() / f"falling-{number}-{len(pristine)}.npy"
         if not file.exists():
-            first = {name.encode() for name in training[: stage.falling_pictures]}
-            pictures = (
+            first = {name.encode() for name in training[:number]}
+            rated = (
                 one["distorted_image"]
                 for one in self.part.load().as_numpy_iterator()
                 if one["image_id"] in first
             )
-            found = falling_statistics(pictures, number=stage.falling_pictures)
+            found = falling_statistics(_by_turns(rated, pristine), number=number)
             incomplete = file.with_name(f"incomplete-{file.name}")
             np.save(incomplete, found)
             incomplete.replace(file)
@@ -364,17 +364,20 @@ def repeat(
         known = prepared(training.concatenate(validation), "pictures")
         ids = known.image_ids.tolist()
         count = int(training.cardinality())
-        pictures = (one["distorted_image"] for one in training.as_numpy_iterator())
+        rated = (one["distorted_image"] for one in training.as_numpy_iterator())
+        clean = pristine_pictures(pristine) if pristine else _references(training)
         stage = recipe.statistics
         trained = train_on_ratings(
             replace(recipe, seed=recipe.seed + number - 1),
             known,
             training=ids[:count],
             validation=ids[count:],
-            falling=falling_statistics(pictures, number=stage.falling_pictures)
+            falling=falling_statistics(
+                _by_turns(rated, _known_pristine(recipe, clean)), number=stage.falling_pictures
+            )
             if recipe.predictor == "extended" and stage.falling_weight
             else None,
-            pristine=pristine_pictures(pristine) if pristine else _references(training),
+            pristine=clean,
             folder=run,
         )
         return lambda dataset: trained.predict(prepared(dataset, "test"))
@@ -393,13 +396,24 @@ def repeat(
     return [result, *others]
 
 
-def whole(database: str) -> str:
+def _by_turns(rated: Iterable[np.ndarray], pristine: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yields a rated picture and, where there are any, a square of a pristine one by turns."""
+    rng = np.random.default_rng(0)
+    for number, picture in enumerate(rated):
+        yield picture
+        if pristine:
+            clean = pristine[number % len(pristine)]
+            top, left = (int(rng.integers(max(1, side - SQUARE + 1))) for side in clean.shape[:2])
+            yield np.ascontiguousarray(clean[top : top + SQUARE, left : left + SQUARE])
+
+
+def _whole(database: str) -> str:
     """Returns the name of all parts of a database that are not left out by default."""
     known = CATALOG.get(database)
     return "+".join(known.splits) if known and known.splits else "rated"
 
 
-def training_part(database: str) -> str:
+def _training_part(database: str) -> str:
     """Returns the name of the part of a database to learn from."""
     known = CATALOG.get(database)
     return "train" if known and "train" in known.splits else "rated"

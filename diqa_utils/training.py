@@ -115,7 +115,7 @@ def train_error_map_model(
     optimizer = optimizer or keras.optimizers.Nadam(DEFAULT_LEARNING_RATE)
     optimizer.build(model.trainable_variables)
     step = tf.function(lambda *batch: train_step(model, optimizer, batch), reduce_retracing=True)
-    run = Run(model, folder, optimizer=optimizer)
+    run = _Run(model, folder, optimizer=optimizer)
     batches_of = training if callable(training) else _one_after_the_other(training, run, epochs)
     return run.train(
         epochs,
@@ -221,7 +221,7 @@ def train_score_model(
     _standardize(model, features)
     optimizer = optimizer or keras.optimizers.Nadam(DEFAULT_LEARNING_RATE)
     optimizer.build(model.trainable_variables)
-    run = Run(model, folder, optimizer=optimizer)
+    run = _Run(model, folder, optimizer=optimizer)
     fitted = model
     if frozen:
         # f gives the same features in every epoch: fit only what comes after them.
@@ -274,7 +274,7 @@ def load_weights(model: keras.Model, path: str | PathLike[str]) -> None:
         ) from error
 
 
-class Run:
+class _Run:
     """A training run and what it leaves behind: history, best weights, and where to go on.
 
     Args:
@@ -397,7 +397,7 @@ class Run:
 class _FinishEpoch(keras.callbacks.Callback):
     """Lets a run keep what an epoch of `fit` leaves."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: _Run) -> None:
         super().__init__()
         self.run = run
 
@@ -416,7 +416,7 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def _one_after_the_other(
-    training: tf.data.Dataset, run: Run, epochs: int
+    training: tf.data.Dataset, run: _Run, epochs: int
 ) -> Callable[[int], tf.data.Dataset]:
     """A seeded dataset has a new order in each pass: pass over those that are done."""
     for _ in range(run.epochs_done if run.epochs_done < epochs else 0):

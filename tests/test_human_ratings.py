@@ -8,13 +8,11 @@ import pytest
 import tensorflow as tf
 
 from diqa_utils import human_ratings
+from diqa_utils._rated_pictures import RatedPictures
+from diqa_utils._stages import ErrorMapStage, FeaturesStage, StatisticsStage
 from diqa_utils.distortions import DISTORTIONS
 from diqa_utils.human_ratings import (
-    ErrorMapStage,
-    FeaturesStage,
-    RatedPictures,
     RatingsRecipe,
-    StatisticsStage,
     falling_statistics,
     prepare_pictures,
     train_on_ratings,
@@ -188,7 +186,7 @@ def test_worse_copies_are_measured(falling, examples):
     assert falling.shape == (3, 6, len(STATISTICS))
     pictures = [one["distorted_image"][:56, :64] for one in examples[:3]]
     np.testing.assert_allclose(falling[:, 0], image_statistics(np.stack(pictures)), atol=0.03)
-    assert np.abs(np.diff(falling, axis=1)).max(axis=2).min() > 1e-3  # each level differs
+    assert np.abs(falling[:, 5] - falling[:, 0]).max(axis=1).min() > 0.3
     again = falling_statistics(pictures, number=9, progress=False)
     np.testing.assert_array_equal(again, falling)
 
@@ -203,7 +201,7 @@ def test_pictures_get_worse_by_blur_compression_or_noise(examples, monkeypatch):
     monkeypatch.setattr(human_ratings, "distort", damaged)
     falling_statistics([examples[0]["distorted_image"]] * 30, number=30, progress=False)
     kinds = {kind for kind, _ in seen}
-    assert [level for _, level in seen[:5]] == [1, 2, 3, 4, 5]
+    assert sorted(level for _, level in seen) == sorted(30 * [1, 2, 3, 4, 5])
     assert {"jpeg", "white_noise", "gaussian_blur"} & kinds
     assert not {"brighten", "color_shift", "pixelate"} & kinds
     assert kinds <= set(DISTORTIONS)
@@ -225,7 +223,7 @@ def weights(trained):
 @pytest.mark.parametrize("recipe", [EXTENDED, DIQA], ids=["extended", "diqa"])
 def test_a_run_that_was_stopped_ends_with_the_same_weights(recipe, train, tmp_path, monkeypatch):
     undisturbed = train(recipe, tmp_path / "undisturbed")
-    kind = "_LearnStatistics" if recipe is EXTENDED else "_LearnFeatures"
+    kind = "LearnStatistics" if recipe is EXTENDED else "LearnFeatures"
     batches = getattr(human_ratings, kind).batches
 
     def stopped(stage, epoch):

@@ -1,0 +1,364 @@
+"""What each part of DIQA is worth on real ratings, at a reduced scale.
+
+    DIQA_DATA_DIR=FOLDER python -m benchmarks.ablations
+
+`FOLDER/biq2021` holds BIQ2021 or a part of it, `FOLDER/pristine` pictures without visible faults.
+DIQA as the paper has it is trained with one part left out at a time, and with and without step 1 on
+more and more rated pictures. Every run has the same number of steps, so that what differs is the
+part and not the time. Everything is small, so that a run takes two or three minutes on two cores:
+pictures at half their size, patches and crops of 96 pixels, 400 steps of step 1 and 500 of step 2.
+So the numbers compare with each other and with nothing else.
+
+The runs stand in a queue. Each finished one leaves a file in the library's cache folder; started
+again, the queue goes on with the next. `results/ablations.json` is written when all are done.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from benchmarks import real_data
+from benchmarks.results import rounded, write
+from diqa_utils import datasets
+from diqa_utils._cache import cache_folder
+from diqa_utils._precision import arithmetic, bfloat16_is_fast
+from diqa_utils.maps import (
+    DEFAULT_EXPONENT,
+    average_reliability_map,
+    downscale,
+    error_map,
+    hand_crafted_features,
+)
+from diqa_utils.metrics import plcc, srcc
+from diqa_utils.models import build_error_map_model, build_score_model
+from diqa_utils.preprocessing import normalize, to_gray
+from diqa_utils.pretraining import (
+    KADID_TYPES,
+    _patches_of_squares,
+    damaged_pairs,
+    pristine_pictures,
+)
+from diqa_utils.runs import deal_out
+from diqa_utils.training import SMALLEST_VARIANCE, train_step
+
+NAME = "ablations"
+DIGITS = 4
+SEEDS = (0, 1, 2)
+SIZES = (250, 500, 1000, 2000, 4500)
+RATED = 2000
+
+SIDE, CROP = 256, 96
+BATCH = 16
+ERROR_MAP_STEPS, ERROR_MAP_RATE = 400, 1e-3
+SCORE_STEPS, FEATURES_RATE, HEAD_RATE, WEIGHT_DECAY = 500, 3e-4, 1e-3, 0.02
+BETA_2 = 0.99
+KNOWN_TO_STANDARDIZE = 200
+
+
+@dataclass(frozen=True)
+class Variant:
+    """DIQA, whole or with something left out."""
+
+    pretraining: bool = True
+    reliability: bool = True
+    normalization: bool = True
+    hand_crafted: bool = True
+    exponent: float = DEFAULT_EXPONENT
+
+
+VARIANTS = {
+    "whole": Variant(),
+    "without_error_maps": Variant(pretraining=False),
+    "without_reliability": Variant(reliability=False),
+    "without_normalization": Variant(normalization=False),
+    "without_hand_crafted": Variant(hand_crafted=False),
+    "plain_difference": Variant(exponent=1.0),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of the queue."""
+
+    variant: str
+    rated: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return f"{self.variant}-{self.rated}-{self.seed}"
+
+
+def queue() -> list[Job]:
+    """Returns all runs: seed after seed, so that a stopped queue has whole comparisons."""
+    jobs = []
+    for seed in SEEDS:
+        jobs += [Job(name, RATED, seed) for name in VARIANTS]
+        jobs += [
+            Job(name, rated, seed)
+            for rated in SIZES
+            if rated != RATED
+            for name in ("whole", "without_error_maps")
+        ]
+    return jobs
+
+
+# --- What the network sees ------------------------------------------------------------------------
+
+
+def seen(gray: tf.Tensor, variant: Variant) -> tf.Tensor:
+    """The input of f: the normalised picture, or grey levels less their middle."""
+    return normalize(gray) if variant.normalization else gray - 0.5
+
+
+def error_map_example(pairs: tf.Tensor, variant: Variant) -> tuple[tf.Tensor, ...]:
+    """Input, target and weights of step 1."""
+    reference, distorted = (seen(to_gray(pairs[:, place]), variant) for place in (0, 1))
+    target = downscale(error_map(reference, distorted, exponent=variant.exponent))
+    weights = downscale(average_reliability_map(normalize(to_gray(pairs[:, 1]))))
+    return distorted, target, weights if variant.reliability else tf.ones_like(weights)
+
+
+@dataclass(frozen=True)
+class Rated:
+    """Rated pictures at half their size."""
+
+    gray: np.ndarray  # (N, SIDE, SIDE, 1), uint8
+    hand_crafted: np.ndarray  # (N, 2)
+    quality: np.ndarray  # (N,)
+    training: np.ndarray  # rows, in the order of `deal_out`
+    validation: np.ndarray
+
+
+def rated_pictures(data: Path, folder: Path) -> Rated:
+    """Reads the pictures of BIQ2021 that are 512 x 512, at half their size; kept in a file."""
+    settings = {"manual_dir": data / "biq2021", "partial": True}
+    file = folder / "pictures.npz"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        dataset: Any = datasets.load("biq2021", split="train", **settings)
+        rows = [row for row in tqdm(halved(dataset), "reading", len(dataset)) if row is not None]
+        gray, hand_crafted, quality, image_ids = zip(*rows, strict=True)
+        np.savez(
+            file.with_name("incomplete.npz"),
+            gray=np.stack(gray),
+            hand_crafted=np.stack(hand_crafted),
+            quality=np.array(quality),
+            image_ids=np.array(image_ids),
+        )
+        file.with_name("incomplete.npz").replace(file)
+    with np.load(file) as kept:
+        row_of = {name: row for row, name in enumerate(kept["image_ids"].tolist())}
+        parts = deal_out(datasets.read_table("biq2021", split="train", **settings))
+        training, validation = (
+            np.array([row_of[name] for name in parts[part] if name in row_of])
+            for part in ("train", "validation")
+        )
+        return Rated(kept["gray"], kept["hand_crafted"], kept["quality"], training, validation)
+
+
+def halved(dataset: tf.data.Dataset) -> Iterator[tuple[Any, ...] | None]:
+    """Yields each picture's grey levels at half size, its hand-crafted features and its rating."""
+
+    def half(features: dict[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        gray = to_gray(features["distorted_image"])[tf.newaxis]
+        small = tf.nn.avg_pool2d(gray, 2, 2, padding="VALID")
+        pixels = tf.cast(tf.round(small[0] * 255), tf.uint8)
+        return pixels, hand_crafted_features(small)[0], features["quality"], features["image_id"]
+
+    for pixels, *rest, name in dataset.map(half, tf.data.AUTOTUNE).as_numpy_iterator():
+        whole = pixels.shape == (SIDE, SIDE, 1)
+        yield (pixels, *rest, name.decode()) if whole else None
+
+
+# --- The two steps --------------------------------------------------------------------------------
+
+
+def learn_error_maps(variant: Variant, seed: int, pictures: list[np.ndarray]) -> keras.Model:
+    """Step 1."""
+    model = build_error_map_model()
+    schedule = keras.optimizers.schedules.CosineDecay(ERROR_MAP_RATE, ERROR_MAP_STEPS, alpha=0.02)
+    optimizer = keras.optimizers.Nadam(schedule, beta_2=BETA_2)
+    optimizer.build(model.trainable_variables)
+    step = tf.function(lambda *batch: train_step(model, optimizer, batch))
+    pairs = damaged_pairs(pictures, BATCH // 4, KADID_TYPES, seed=seed, first=0)
+    batches = pairs.map(
+        lambda pair: _patches_of_squares(error_map_example(pair, variant), CROP),
+        num_parallel_calls=2,
+    )
+    with arithmetic("auto"):
+        for batch in batches.take(ERROR_MAP_STEPS).prefetch(4):
+            step(*batch)
+    return model
+
+
+def learn_ratings(
+    variant: Variant, seed: int, extractor: keras.Model, rated: Rated, number: int
+) -> keras.Model:
+    """Step 2, on the first pictures of the training part."""
+    model = build_score_model(extractor)
+    rows = rated.training[:number]
+    standardize(model, variant, rated, rows[:KNOWN_TO_STANDARDIZE])
+    of_f = extractor.trainable_variables
+    known = {id(one) for one in of_f}
+    of_head = [one for one in model.trainable_variables if id(one) not in known]
+    optimizers = []
+    for rate, variables in ((FEATURES_RATE, of_f), (HEAD_RATE, of_head)):
+        schedule = keras.optimizers.schedules.CosineDecay(
+            rate / 20, SCORE_STEPS - 50, alpha=0.01, warmup_target=rate, warmup_steps=50
+        )
+        optimizers.append(
+            keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY, beta_2=BETA_2)
+        )
+        optimizers[-1].build(variables)
+
+    @tf.function
+    def step(
+        gray: tf.Tensor, hand_crafted: tf.Tensor, quality: tf.Tensor, corner: tf.Tensor
+    ) -> None:
+        crops = seen(tf.cast(gray, tf.float32) / 255, variant)
+        crops = crops[:, corner[0] : corner[0] + CROP, corner[1] : corner[1] + CROP]
+        crops = tf.ensure_shape(crops, (BATCH, CROP, CROP, 1))
+        with tf.GradientTape() as tape:
+            found = model({"normalized": crops, "hand_crafted": hand_crafted}, training=True)
+            loss = tf.reduce_mean(tf.square(found[:, 0] - quality)) + tf.add_n(model.losses)
+        gradients = tape.gradient(loss, [*of_f, *of_head])
+        optimizers[0].apply_gradients(zip(gradients[: len(of_f)], of_f, strict=True))
+        optimizers[1].apply_gradients(zip(gradients[len(of_f) :], of_head, strict=True))
+
+    rng = np.random.default_rng(seed)
+    with arithmetic("auto"):
+        for chosen in drawn(rows, rng):
+            gray = rated.gray[chosen]
+            gray = gray[:, :, ::-1] if rng.random() < 0.5 else gray
+            corner = rng.integers(SIDE - CROP + 1, size=2)
+            extras = rated.hand_crafted[chosen] * variant.hand_crafted
+            step(gray, extras.astype(np.float32), np.float32(rated.quality[chosen]), corner)
+    return model
+
+
+def drawn(rows: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Deals the rows out in batches, shuffled anew in each pass, for all steps."""
+    order = np.concatenate(
+        [rng.permutation(rows) for _ in range(SCORE_STEPS * BATCH // len(rows) + 1)]
+    )
+    for number in range(SCORE_STEPS):
+        yield order[number * BATCH : (number + 1) * BATCH]
+
+
+def standardize(model: keras.Model, variant: Variant, rated: Rated, rows: np.ndarray) -> None:
+    features = keras.Model(model.input, model.get_layer("features").output)
+    layer = model.get_layer("standardized")
+    layer.adapt(predicted(features, variant, rated, rows))
+    layer.adapt_variance.assign(layer.adapt_variance + SMALLEST_VARIANCE)
+    layer.finalize_state()
+
+
+def predicted(model: keras.Model, variant: Variant, rated: Rated, rows: np.ndarray) -> np.ndarray:
+    """What a model says of whole pictures, (n, K)."""
+    predict = tf.function(
+        lambda gray, extras: model(
+            {"normalized": seen(tf.cast(gray, tf.float32) / 255, variant), "hand_crafted": extras},
+            training=False,
+        ),
+        reduce_retracing=True,
+    )
+    extras = np.float32(rated.hand_crafted * variant.hand_crafted)
+    with arithmetic("auto"):
+        return np.concatenate(
+            [
+                predict(rated.gray[some], extras[some]).numpy()
+                for some in np.array_split(rows, max(1, len(rows) // 20))
+            ]
+        )
+
+
+# --- The queue ------------------------------------------------------------------------------------
+
+
+def measure(
+    job: Job, rated: Rated, extractor_of: Callable[[Variant, int], keras.Model]
+) -> dict[str, float]:
+    """Does one run and measures it on the validation pictures."""
+    variant = VARIANTS[job.variant]
+    keras.utils.set_random_seed(job.seed)
+    extractor = extractor_of(variant, job.seed)
+    keras.utils.set_random_seed(job.seed)
+    model = learn_ratings(variant, job.seed, extractor, rated, job.rated)
+    found = predicted(model, variant, rated, rated.validation)[:, 0]
+    quality = rated.quality[rated.validation]
+    return {"srcc": srcc(found, quality), "plcc": plcc(found, quality)}
+
+
+def extractors(folder: Path, pristine: list[np.ndarray]) -> Callable[[Variant, int], keras.Model]:
+    """Returns what gives f after step 1, from a file where it has been done before."""
+
+    def extractor_of(variant: Variant, seed: int) -> keras.Model:
+        model = build_error_map_model()
+        if not variant.pretraining:
+            return model.get_layer("feature_extractor")
+        settings = {key: value for key, value in asdict(variant).items() if key != "hand_crafted"}
+        name = "-".join(str(value) for value in settings.values())
+        file = folder / f"f-{name}-{seed}.weights.h5"
+        if not file.exists():
+            learn_error_maps(variant, seed, pristine).save_weights(file)
+        model.load_weights(file)
+        return model.get_layer("feature_extractor")
+
+    return extractor_of
+
+
+def collected(folder: Path) -> dict[str, Any]:
+    """Puts the finished runs together: the values of all seeds, and their median."""
+    found: dict[str, Any] = {}
+    for job in queue():
+        kept = json.loads((folder / f"{job.name}.json").read_text())
+        place = found.setdefault(job.variant, {}).setdefault(str(job.rated), {})
+        for metric, value in kept.items():
+            place.setdefault(metric, {"values": []})["values"].append(value)
+    for sizes in found.values():
+        for metrics in sizes.values():
+            for one in metrics.values():
+                one["median"] = median(one["values"])
+                one["low"], one["high"] = min(one["values"]), max(one["values"])
+    return found
+
+
+def main() -> None:
+    data = real_data.folder()
+    if data is None:
+        print(f"{real_data.VARIABLE} names no folder: {NAME}.json stays as it is.")
+        return
+    folder = cache_folder() / "benchmarks" / NAME
+    rated = rated_pictures(data, folder)
+    extractor_of = extractors(folder, pristine_pictures(data / "pristine"))
+    jobs = queue()
+    for number, job in enumerate(jobs, start=1):
+        file = folder / f"{job.name}.json"
+        if not file.exists():
+            result = measure(job, rated, extractor_of)
+            incomplete = file.with_name(f"incomplete-{file.name}")
+            incomplete.write_text(json.dumps(result))
+            incomplete.replace(file)
+            keras.backend.clear_session()
+        print(f"{number}/{len(jobs)} {job.name}: {file.read_text()}", flush=True)
+    results = {
+        "bfloat16": bfloat16_is_fast(),
+        "pictures": {"training": len(rated.training), "validation": len(rated.validation)},
+        "steps": {"error_maps": ERROR_MAP_STEPS, "ratings": SCORE_STEPS},
+        "variants": collected(folder),
+    }
+    write(NAME, rounded(results, DIGITS))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,301 @@
+"""How the two predictors learn ratings: stage 2 of a training run.
+
+Each class holds what a run asks for: the model that is trained, its optimizers, the batches of an
+epoch, a step, and the validation that chooses the best epoch.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from diqa_utils._precision import arithmetic
+from diqa_utils._rated_pictures import RatedPictures
+from diqa_utils._stages import FeaturesStage
+from diqa_utils._validation import MINIMUM_SIZE
+from diqa_utils.extended import build_extended_score_model, opinions_of
+from diqa_utils.models import build_score_model
+from diqa_utils.training import SMALLEST_VARIANCE, History
+
+#: The standard deviation of ranks that are spread evenly over 0..1.
+RANK_DEVIATION = 12**-0.5
+
+#: Enough pictures to know the mean and variance of each pooled feature.
+PICTURES_TO_STANDARDIZE = 400
+
+
+@dataclass(frozen=True)
+class TrainedPredictor:
+    """What a run leaves: two models, and what they were made by.
+
+    Attributes:
+        recipe: the settings of the run.
+        score_model: as `build_extended_score_model` or `build_score_model` makes it, trained.
+        error_map_model: as `build_error_map_model` makes it, after step 1.
+        history: of stage 2: `loss` and `validation_loss`, a number per epoch.
+
+    Chapter: notebooks/11-human-ratings.ipynb
+    """
+
+    recipe: Any
+    score_model: keras.Model
+    error_map_model: keras.Model
+    history: History
+
+    def predict(self, pictures: RatedPictures, rows: Any = None) -> np.ndarray:
+        """Predicts the quality of prepared pictures, each as a whole.
+
+        Args:
+            pictures: prepared for the same predictor.
+            rows: which ones, (n,); all if None.
+
+        Returns:
+            float32 (n,), 0..1.
+        """
+        chosen = np.arange(len(pictures)) if rows is None else np.asarray(rows)
+        if self.recipe.predictor == "extended":
+            quality = self.score_model.predict(pictures.extras[chosen], verbose=0)[:, 0]
+        else:
+            score = _score_of_whole(self.score_model)
+            with arithmetic(self.recipe.precision):
+                quality = np.array(
+                    [score(*_whole(pictures, row)) for row in chosen.tolist()], np.float32
+                )
+        return np.clip(quality, 0, 1)
+
+
+class LearnStatistics:
+    """Stage 2 of the extended predictor."""
+
+    def __init__(
+        self,
+        recipe: Any,
+        pictures: RatedPictures,
+        rows: np.ndarray,
+        held_out: np.ndarray,
+        falling: np.ndarray | None,
+    ) -> None:
+        self.seed, self.stage = recipe.seed, recipe.statistics
+        self.precision = "float32"  # a fraction of a minute either way
+        self.epochs = self.stage.epochs
+        if self.stage.falling_weight and (falling is None or not len(falling)):
+            raise ValueError(
+                "The extended predictor needs copies of pictures that get worse: pass what "
+                "falling_statistics gives, or set falling_weight to 0."
+            )
+        quality = pictures.quality[rows]
+        self.score_model = build_extended_score_model(
+            mean=float(quality.mean()), deviation=float(quality.std())
+        )
+        self.trained = opinions_of(self.score_model)
+        _standardize(self.score_model, pictures.extras[rows])
+        self.statistics, self.targets = pictures.extras[rows], _targets(quality, quality)
+        self.held_out = pictures.extras[held_out]
+        self.held_out_targets = _targets(pictures.quality[held_out], quality)
+        self.falling = falling if self.stage.falling_weight else None
+        self.steps = _steps(len(rows), self.stage.batch_size)
+        schedule = keras.optimizers.schedules.CosineDecay(
+            self.stage.learning_rate, self.epochs * self.steps
+        )
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.stage.weight_decay)
+        optimizer.build(self.trained.trainable_variables)
+        self.optimizers = {"optimizer": optimizer}
+
+    def batches(self, epoch: int) -> tf.data.Dataset:
+        """Returns the batches of an epoch: statistics, targets, statistics of worse copies."""
+        rng = np.random.default_rng([self.seed, epoch])
+        for layer in self.trained.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                # A checkpoint does not hold what dropout draws next; so each epoch begins anew.
+                layer.seed_generator.state.assign(rng.integers(2**31, size=2))
+        shape = self.steps, self.stage.batch_size
+        order = rng.permutation(len(self.statistics))[: shape[0] * shape[1]].reshape(shape)
+        parts = [self.statistics[order], self.targets[order]]
+        if self.falling is not None:
+            size = self.steps, self.stage.falling_batch_size
+            parts.append(self.falling[rng.integers(len(self.falling), size=size)])
+        return tf.data.Dataset.from_tensor_slices(tuple(map(np.float32, parts)))
+
+    def step(
+        self, statistics: tf.Tensor, targets: tf.Tensor, falling: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Takes a step and returns the mean squared error."""
+        variables = self.trained.trainable_variables
+        with tf.GradientTape() as tape:
+            opinions = self.trained(statistics, training=True)  # (N, members, 2)
+            error = tf.reduce_mean(tf.square(opinions - targets[:, tf.newaxis]))
+            loss = error
+            if falling is not None:
+                loss += self.stage.falling_weight * self._penalty(falling)
+        gradients = tape.gradient(loss, variables)
+        self.optimizers["optimizer"].apply_gradients(zip(gradients, variables, strict=True))
+        return error
+
+    def validate(self) -> float:
+        """Returns the mean squared error of the mean opinion of the held-out pictures' quality."""
+        opinions = self.trained.predict(self.held_out, batch_size=1024, verbose=0).mean(axis=1)
+        return float(np.mean(np.square(opinions - self.held_out_targets)[:, 0]))
+
+    def _penalty(self, falling: tf.Tensor) -> tf.Tensor:
+        """The mean square of how far opinions fall short of falling from copy to copy."""
+        number, copies, length = falling.shape
+        flat = tf.reshape(falling, [number * copies, length])
+        opinions = self.trained(flat, training=True)
+        opinions = tf.reshape(opinions, [number, copies, *opinions.shape[1:]])
+        missing = opinions[:, 1:] - opinions[:, :-1] + self.stage.falling_margin
+        return tf.reduce_mean(tf.square(tf.nn.relu(missing)))
+
+
+class LearnFeatures:
+    """Stage 2 of DIQA: the quality itself is learnt, by f and h, on random crops."""
+
+    def __init__(
+        self,
+        recipe: Any,
+        pictures: RatedPictures,
+        rows: np.ndarray,
+        held_out: np.ndarray,
+        extractor: keras.Model,
+    ) -> None:
+        self.recipe, self.stage, self.precision = recipe, recipe.features, recipe.precision
+        self.pictures, self.rows, self.held_out = pictures, rows, held_out
+        self.epochs = self.stage.epochs
+        self.steps = _steps(len(rows), self.stage.batch_size)
+        self.side = min(self.stage.crop_size, int(pictures.sizes[rows].min()))
+        if self.side < MINIMUM_SIZE:
+            raise ValueError(
+                f"Crops of {self.side} pixels are too small: {MINIMUM_SIZE} are needed."
+            )
+        self.score_model = self.trained = build_score_model(extractor)
+        _standardize(self.score_model, self._features())
+        self.of_f = extractor.trainable_variables
+        known = {id(one) for one in self.of_f}
+        self.of_head = [one for one in self.score_model.trainable_variables if id(one) not in known]
+        total = self.epochs * self.steps
+        self.optimizers = {
+            "features_optimizer": _warmed_up(self.stage, self.stage.features_learning_rate, total),
+            "head_optimizer": _warmed_up(self.stage, self.stage.head_learning_rate, total),
+        }
+        for optimizer, variables in self._in_pairs():
+            optimizer.build(variables)
+        self.score = _score_of_whole(self.score_model)
+
+    def _in_pairs(self) -> Iterator[tuple[keras.Optimizer, list[Any]]]:
+        return zip(self.optimizers.values(), (self.of_f, self.of_head), strict=True)
+
+    def batches(self, epoch: int) -> tf.data.Dataset:
+        """Returns the batches of an epoch: a random crop of each picture."""
+        size, seed = self.stage.batch_size, self.recipe.seed
+        order = np.random.default_rng([seed, epoch]).permutation(self.rows)
+
+        def cut(number: np.ndarray) -> tuple[np.ndarray, ...]:
+            rng = np.random.default_rng([seed, epoch, int(number)])
+            chosen = order[number * size : (number + 1) * size]
+            normalized = (self.pictures.normalized(row) for row in chosen)
+            crops = np.stack([_random_crop(picture, self.side, rng) for picture in normalized])
+            parts = crops, self.pictures.extras[chosen], self.pictures.quality[chosen, None]
+            return tuple(part.astype(np.float32) for part in parts)
+
+        shapes = (self.side, self.side, 1), (2,), (1,)
+
+        def to_batch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            parts = tf.numpy_function(cut, [number], [tf.float32] * 3)
+            return tuple(
+                tf.ensure_shape(part, (size, *shape))
+                for part, shape in zip(parts, shapes, strict=True)
+            )
+
+        numbers = tf.data.Dataset.range(self.steps)
+        return numbers.map(to_batch, num_parallel_calls=2, deterministic=True).prefetch(4)
+
+    def step(self, normalized: tf.Tensor, extras: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
+        """Takes a step and returns the mean squared error."""
+        inputs = {"normalized": normalized, "hand_crafted": extras}
+        with tf.GradientTape() as tape:
+            error = tf.reduce_mean(tf.square(self.score_model(inputs, training=True) - quality))
+            # The penalty on large weights is not part of what is reported.
+            loss = error + tf.add_n(self.score_model.losses)
+        gradients = tape.gradient(loss, [*self.of_f, *self.of_head])
+        number = len(self.of_f)
+        parts = gradients[:number], gradients[number:]
+        for (optimizer, variables), part in zip(self._in_pairs(), parts, strict=True):
+            optimizer.apply_gradients(zip(part, variables, strict=True))
+        return error
+
+    def validate(self) -> float:
+        """Returns the mean squared error of the held-out pictures, each scored as a whole."""
+        with arithmetic(self.recipe.precision):
+            found = [float(self.score(*_whole(self.pictures, row))) for row in self.held_out]
+        return float(np.mean(np.square(np.array(found) - self.pictures.quality[self.held_out])))
+
+    def _features(self) -> np.ndarray:
+        """The numbers that the model standardises, of some training pictures as wholes: (n, K)."""
+        model = self.score_model
+        features = keras.Model(model.input, model.get_layer("features").output)
+        predict = tf.function(
+            lambda normalized, extras: features(
+                {"normalized": normalized, "hand_crafted": extras}, training=False
+            ),
+            reduce_retracing=True,
+        )
+        with arithmetic(self.recipe.precision):
+            some = [_whole(self.pictures, row) for row in self.rows[:PICTURES_TO_STANDARDIZE]]
+            return np.concatenate([predict(*one).numpy() for one in some])
+
+
+def _steps(pictures: int, batch_size: int) -> int:
+    """How many whole batches there are in an epoch."""
+    if pictures < batch_size:
+        raise ValueError(f"{pictures} picture(s) do not fill a batch of {batch_size}.")
+    return pictures // batch_size
+
+
+def _targets(quality: np.ndarray, of_training: np.ndarray) -> np.ndarray:
+    """Quality and rank among the training pictures, both in standard deviations: (N, 2)."""
+    shares = np.linspace(0, 1, len(of_training))
+    rank = np.interp(quality, np.sort(of_training), shares)
+    standardized = (quality - of_training.mean()) / of_training.std()
+    return np.stack([standardized, (rank - 0.5) / RANK_DEVIATION], axis=1).astype(np.float32)
+
+
+def _warmed_up(stage: FeaturesStage, rate: float, total: int) -> keras.Optimizer:
+    """Returns AdamW with a rate that rises for a while and then falls along a cosine."""
+    warm_up = min(stage.warm_up, total // 2)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        rate / 20, max(1, total - warm_up), alpha=0.01, warmup_target=rate, warmup_steps=warm_up
+    )
+    return keras.optimizers.AdamW(schedule, weight_decay=stage.weight_decay, beta_2=stage.beta_2)
+
+
+def _random_crop(picture: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    """Cuts a square (side, side, 1) at random and mirrors every other one."""
+    top, left = (int(rng.integers(length - side + 1)) for length in picture.shape[:2])
+    crop = picture[top : top + side, left : left + side]
+    return crop[:, ::-1] if rng.random() < 0.5 else crop
+
+
+def _whole(pictures: RatedPictures, row: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """A whole picture and its hand-crafted features, as a batch of one."""
+    normalized = tf.constant(pictures.normalized(row)[None], tf.float32)
+    return normalized, tf.constant(pictures.extras[row][None], tf.float32)
+
+
+def _score_of_whole(score_model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Returns DIQA's score of a batch of one, a scalar, as a graph for pictures of any size."""
+
+    def score(normalized: tf.Tensor, extras: tf.Tensor) -> tf.Tensor:
+        inputs = {"normalized": normalized, "hand_crafted": extras}
+        return score_model(inputs, training=False)[0, 0]
+
+    return tf.function(score, reduce_retracing=True)
+
+
+def _standardize(model: keras.Model, features: np.ndarray) -> None:
+    """Gives the standardising layer of a model the mean and variance of features (n, K)."""
+    layer = model.get_layer("standardized")
+    layer.adapt(features)
+    layer.adapt_variance.assign(layer.adapt_variance + SMALLEST_VARIANCE)
+    layer.finalize_state()

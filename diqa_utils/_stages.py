@@ -85,9 +85,9 @@ class FeaturesStage:
     Chapter: notebooks/11-human-ratings.ipynb
     """
 
-    epochs: int = 6
+    epochs: int = 5
     batch_size: int = 16
-    crop_size: int = 224
+    crop_size: int = 192
     features_learning_rate: float = 3e-4
     head_learning_rate: float = 1e-3
     warm_up: int = 100

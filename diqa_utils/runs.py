@@ -111,7 +111,7 @@ class RatingsRun:
         pristine = [] if self.pristine is None else pristine_pictures(self.pristine)
         table = self.part.table()
         parts = deal_out(table)
-        pictures = self._prepared(recipe)
+        pictures = self._prepared(recipe, progress)
         self._check(pictures, table)
         (folder / "run.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
         trained = train_on_ratings(
@@ -119,7 +119,9 @@ class RatingsRun:
             pictures,
             training=parts["train"].tolist(),
             validation=parts["validation"].tolist(),
-            falling=self._falling(recipe, parts["train"], _known_pristine(recipe, pristine)),
+            falling=self._falling(
+                recipe, parts["train"], _known_pristine(recipe, pristine), progress
+            ),
             pristine=pristine,
             folder=folder,
             progress=progress,
@@ -136,12 +138,13 @@ class RatingsRun:
     def _pictures_folder(self) -> Path:
         return Path(self.pictures) if self.pictures else Path(self.folder) / "pictures"
 
-    def _prepared(self, recipe: RatingsRecipe) -> RatedPictures:
+    def _prepared(self, recipe: RatingsRecipe, progress: bool) -> RatedPictures:
         return prepare_pictures(
             self.part.load(),
             self._pictures_folder() / recipe.predictor,
             predictor=recipe.predictor,
             alpha=recipe.error_maps.alpha,
+            progress=progress,
         )
 
     def _check(self, pictures: RatedPictures, table: dict[str, np.ndarray]) -> None:
@@ -152,7 +155,11 @@ class RatingsRun:
             )
 
     def _falling(
-        self, recipe: RatingsRecipe, training: np.ndarray, pristine: Sequence[np.ndarray]
+        self,
+        recipe: RatingsRecipe,
+        training: np.ndarray,
+        pristine: Sequence[np.ndarray],
+        progress: bool,
     ) -> np.ndarray | None:
         """Statistics of pictures and of worse copies; kept in a file."""
         number = recipe.statistics.falling_pictures
@@ -166,7 +173,7 @@ class RatingsRun:
                 for one in self.part.load().as_numpy_iterator()
                 if one["image_id"] in first
             )
-            found = falling_statistics(_by_turns(rated, pristine), number=number)
+            found = falling_statistics(_by_turns(rated, pristine), number=number, progress=progress)
             incomplete = file.with_name(f"incomplete-{file.name}")
             np.save(incomplete, found)
             incomplete.replace(file)

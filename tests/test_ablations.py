@@ -1,0 +1,87 @@
+"""The queue of ablations, and the summary of seeds."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from benchmarks import ablations, human_ratings
+from diqa_utils.maps import average_reliability_map, downscale, error_map
+from diqa_utils.preprocessing import normalize, to_gray
+
+
+def test_the_queue_has_every_run_once_and_seed_after_seed():
+    jobs = ablations.queue()
+    assert len({job.name for job in jobs}) == len(jobs) == 3 * (6 + 2 * 4)
+    assert [job.seed for job in jobs] == sorted(job.seed for job in jobs)
+    assert Counter(job.variant for job in jobs)["whole"] == 3 * len(ablations.SIZES)
+
+
+def test_every_picture_is_drawn_as_often_as_the_others():
+    rows = np.arange(250)
+    drawn = np.concatenate(list(ablations.drawn(rows, np.random.default_rng(0))))
+    assert len(drawn) == ablations.SCORE_STEPS * ablations.BATCH
+    counts = np.bincount(drawn)
+    assert counts.max() - counts.min() <= 1
+    first = np.sort(drawn[:250])
+    np.testing.assert_array_equal(first, rows)
+
+
+@pytest.fixture
+def pairs(rng):
+    return rng.integers(0, 256, (2, 2, 64, 64, 3), dtype=np.uint8)
+
+
+def test_the_whole_method_is_that_of_the_library(pairs):
+    distorted, target, weights = ablations.error_map_example(pairs, ablations.VARIANTS["whole"])
+    reference, expected = (normalize(to_gray(pairs[:, place])) for place in (0, 1))
+    np.testing.assert_allclose(distorted, expected, atol=1e-6)
+    np.testing.assert_allclose(target, downscale(error_map(reference, expected)), atol=1e-6)
+    reliability = downscale(average_reliability_map(expected))
+    np.testing.assert_allclose(weights, reliability, atol=1e-6)
+
+
+def test_what_is_left_out_is_left_out(pairs):
+    def example(name):
+        return ablations.error_map_example(pairs, ablations.VARIANTS[name])
+
+    assert np.all(np.asarray(example("without_reliability")[2]) == 1)
+    plain = to_gray(pairs[:, 1]) - 0.5
+    np.testing.assert_allclose(example("without_normalization")[0], plain, atol=1e-6)
+    reference, distorted = (normalize(to_gray(pairs[:, place])) for place in (0, 1))
+    expected = downscale(np.abs(reference - distorted))
+    np.testing.assert_allclose(example("plain_difference")[1], expected, atol=1e-6)
+
+
+def test_finished_runs_are_put_together(tmp_path):
+    for number, job in enumerate(ablations.queue()):
+        values = {"srcc": number / 100, "plcc": 0.5}
+        (tmp_path / f"{job.name}.json").write_text(json.dumps(values))
+    found = ablations.collected(tmp_path)
+    assert found["whole"]["2000"]["srcc"] == {
+        "values": [0.0, 0.14, 0.28],
+        "median": 0.14,
+        "low": 0.0,
+        "high": 0.28,
+    }
+    assert set(found["whole"]) == {"250", "500", "1000", "2000", "4500"}
+
+
+def test_the_median_seed_is_the_middle_one():
+    def card(value):
+        row = {
+            metric: {"value": value, "low": 0.0, "high": 1.0} for metric in human_ratings.METRICS
+        }
+        return {
+            "validation": {"agreement": row, "inside_interval": value},
+            "interval": {"half_width": 0.2},
+            "seconds": 1,
+            "parameters": 5,
+            "pictures": {},
+        }
+
+    found = human_ratings.summary([card(0.8), card(0.6), card(0.7)])
+    assert found["seeds"]["srcc"] == {"values": [0.8, 0.6, 0.7], "median": 0.7}
+    assert found["agreement_of_median_seed"]["plcc"]["value"] == 0.7
+    assert human_ratings.summary([card(0.5)])["agreement_of_median_seed"]["srcc"]["value"] == 0.5

@@ -156,6 +156,11 @@ class Published:
     url: str | None
 
 
+def quantiles(repeats: int) -> tuple[float, float]:
+    """Which quantiles of the repeats are the ends of an interval."""
+    return (0.0, 1.0) if repeats < REPEATS_FOR_QUANTILES else (0.025, 0.975)
+
+
 def _interval_in_words(repeats: int) -> str:
     if repeats < REPEATS_FOR_QUANTILES:
         return f"from the lowest to the highest of {repeats} repeat(s)"

@@ -33,13 +33,13 @@ from tqdm.auto import tqdm
 
 from diqa_utils import datasets
 from diqa_utils._protocol_results import (
-    REPEATS_FOR_QUANTILES,
     Published,
     Repeat,
     RepeatedResult,
     RepeatedRow,
     Split,
     WholeResult,
+    quantiles,
 )
 from diqa_utils.datasets.catalog import CATALOG
 from diqa_utils.evaluation import (
@@ -534,8 +534,7 @@ def _median(values: list[float], repeats: int) -> Estimate:
     defined = [value for value in values if math.isfinite(value)]
     if not defined:
         return Estimate(math.nan, math.nan, math.nan)
-    tails = (0.0, 1.0) if repeats < REPEATS_FOR_QUANTILES else (0.025, 0.975)
-    low, high = np.quantile(defined, tails)
+    low, high = np.quantile(defined, quantiles(repeats))
     return Estimate(float(np.median(defined)), float(low), float(high))
 
 

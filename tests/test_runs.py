@@ -158,8 +158,14 @@ def test_train_resume_and_evaluate(run, settings, own, tmp_path):
     assert math.isclose(found.confidence, 0.7)
 
 
+@pytest.fixture
+def small(monkeypatch):
+    """Two convolutions in place of eight."""
+    monkeypatch.setattr("diqa_utils.models.CONVOLUTIONS", ((8, 2), (128, 2)))
+
+
 @pytest.mark.parametrize("predictor", ["extended", "diqa"])
-@pytest.mark.usefixtures("small_network")
+@pytest.mark.usefixtures("small")
 def test_the_protocol_trains_and_tests_several_times(predictor, run, tmp_path):
     own = made_up_references(tmp_path / "own")
     (tmp_path / "recipe.json").write_text(json.dumps(RECIPE | {"predictor": predictor}))

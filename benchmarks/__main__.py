@@ -1,7 +1,9 @@
 """Runs every benchmark and writes its results: `python -m benchmarks`."""
 
 from benchmarks import (
+    ablations,
     database_pipelines,
+    human_ratings,
     no_reference_baselines,
     original_faults,
     pretraining,
@@ -16,6 +18,8 @@ for benchmark in (
     no_reference_baselines,
     database_pipelines,
     pretraining,
+    human_ratings,
+    ablations,
 ):
     print(f"== {benchmark.__name__}")
     benchmark.main()

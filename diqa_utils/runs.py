@@ -329,7 +329,7 @@ def measure(predictor: str | PathLike[str], part: DatabasePart) -> WholeResult:
         pictures = tqdm(dataset.as_numpy_iterator(), "scoring", len(dataset), leave=False)
         return np.array([loaded.score(one["distorted_image"]) for one in pictures])
 
-    return cross_database(predict, [part], method=_described(loaded))[0]
+    return cross_database(predict, [part], method=_described(loaded, part))[0]
 
 
 def repeat(
@@ -435,7 +435,9 @@ def _references(training: tf.data.Dataset) -> list[np.ndarray]:
     return list(found.values())
 
 
-def _described(predictor: Predictor | ExtendedPredictor) -> str:
-    """The kind of a predictor, and what it was trained on."""
+def _described(predictor: Predictor | ExtendedPredictor, part: DatabasePart) -> str:
+    """The kind of a predictor, what it was trained on, and whether it knows these pictures."""
     database = predictor.card.get("database", "sample_iqa")
-    return f"{predictor.kind}, trained on {database}"
+    split = predictor.card.get("split", "train")
+    known = ", some of these pictures too" if database == part.name and split in part.split else ""
+    return f"{predictor.kind}, trained on {database}{known}"

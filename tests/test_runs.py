@@ -148,7 +148,7 @@ def test_train_resume_and_evaluate(run, settings, own, tmp_path):
     done = run("evaluate", *settings, "--predictor", folder, "--output", output)
     assert done.exit_code == 0, done.output
     measured = json.loads(output.with_suffix(".json").read_text())["measured"][0]
-    assert measured["method"] == "extended, trained on folder_iqa"
+    assert measured["method"] == "extended, trained on folder_iqa, some of these pictures too"
     assert measured["rows"][0]["images"] == 60
     assert output.with_suffix(".md").read_text().strip() in done.output
 

@@ -55,7 +55,7 @@ __all__ = [
     "train_on_ratings",
 ]
 
-#: The two predictors that can be trained: the paper's, and the one with statistics beside it.
+#: The two predictors that can be trained: the paper's, and the one that goes by statistics.
 PREDICTORS = ("diqa", "extended")
 
 #: The damage that a person minds whatever the picture shows.

@@ -32,6 +32,7 @@ from diqa_utils.human_ratings import (
     RatedPictures,
     RatingsRecipe,
     TrainedPredictor,
+    _claim,
     _known_pristine,
     falling_statistics,
     prepare_pictures,
@@ -102,18 +103,20 @@ class RatingsRun:
             share of validation pictures in it, seconds of training in this call.
 
         Raises:
-            ValueError: as `train_on_ratings`, `deal_out` and `datasets.load` do.
+            ValueError: if the folder belongs to a run on other pictures; as `train_on_ratings`,
+                `deal_out` and `datasets.load` do.
             FileNotFoundError: if the database or the pristine pictures are not there.
         """
         start = time.monotonic()
         folder = Path(self.folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        # First of all what `resume` needs: preparing takes long, and may be stopped too.
+        _claim(folder, recipe)
+        self._claim()
         pristine = [] if self.pristine is None else pristine_pictures(self.pristine)
         table = self.part.table()
         parts = deal_out(table)
         pictures = self._prepared(recipe, progress)
         self._check(pictures, table)
-        (folder / "run.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
         trained = train_on_ratings(
             recipe,
             pictures,
@@ -134,6 +137,17 @@ class RatingsRun:
         predictor.card |= card
         predictor.save(folder / RUN_PREDICTOR)
         return predictor.card
+
+    def _claim(self) -> None:
+        """Writes what the run is made of; refuses the folder of a run on other pictures."""
+        file = Path(self.folder) / "run.json"
+        if file.exists():
+            kept = load_run(self.folder)[0].part
+            if (kept.name, kept.split) != (self.part.name, self.part.split):
+                raise ValueError(
+                    f"{self.folder!r} belongs to a run on {kept.label!r}: take another folder."
+                )
+        file.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
     def _pictures_folder(self) -> Path:
         return Path(self.pictures) if self.pictures else Path(self.folder) / "pictures"

@@ -140,6 +140,8 @@ def test_train_resume_and_evaluate(run, settings, own, tmp_path):
     resumed = run("resume", folder)
     assert resumed.exit_code == 0, resumed.output
     assert (folder / "predictor" / "weights.npz").read_bytes() == weights
+    other = run("train", tmp_path / "recipe.json", "--database", "sample_iqa", "--folder", folder)
+    assert "belongs to a run on 'folder_iqa'" in sentence(other)
     loaded, recipe = load_run(folder)
     assert loaded.part.options == {"scale": [1.0, 5.0]}
     assert recipe.statistics.falling_pictures == 2
@@ -156,6 +158,21 @@ def test_train_resume_and_evaluate(run, settings, own, tmp_path):
     found = predictor.score(own / "p3.png")
     assert found.low <= found <= found.high
     assert math.isclose(found.confidence, 0.7)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_run_that_was_stopped_while_preparing_can_go_on(run, settings, tmp_path, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr("diqa_utils.runs.prepare_pictures", stopped)
+        done = run("train", tmp_path / "recipe.json", *settings, "--folder", folder)
+    assert done.exit_code != 0
+    resumed = run("resume", folder)
+    assert resumed.exit_code == 0, resumed.output
+    assert (folder / "predictor" / "weights.npz").exists()
 
 
 @pytest.fixture

@@ -10,11 +10,12 @@ the database's `quality`: a good method has positive correlations everywhere, wh
 scores of the database run. A method that runs the wrong way shows in the sign of SRCC and KRCC
 only, because the logistic before PLCC may fall as well as rise. RMSE is in the units of `quality`.
 
-Sources:
+The numbers of other authors are in `published_results.json`, each with its source.
+
+Source:
     Sheikh, Sabir, Bovik: A Statistical Evaluation of Recent Full Reference Image Quality
         Assessment Algorithms. IEEE Trans. Image Processing 15(11), 2006 (the logistic before PLCC
         and RMSE). https://doi.org/10.1109/TIP.2006.881959
-    The numbers of other authors are in `published_results.json`, each with its source.
 """
 
 import csv

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import cache
 from os import PathLike
@@ -89,7 +90,7 @@ class Score(float):
         return score
 
 
-class _Predictor:
+class _Predictor(ABC):
     """What both predictors have in common: pictures in any form, error maps, files.
 
     Args:
@@ -216,18 +217,18 @@ class _Predictor:
         _weights.load_weights(path / WEIGHTS, predictor._models(), sha256=sha256)
         return predictor
 
+    @abstractmethod
     def _qualities(self, batch: np.ndarray) -> Iterable[Any]:
         """The quality of each picture of a batch (N, H, W, 3), near 0..1."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _settings(self) -> dict[str, Any]:
         """What the card must hold so that `_from_card` can build the models."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def _from_card(cls, card: dict[str, Any]) -> Self:
         """Builds the predictor with weights as they were drawn."""
-        raise NotImplementedError
 
     def _models(self) -> dict[str, keras.Model]:
         """The models whose weights are kept, by the name under which they are."""

@@ -147,7 +147,8 @@ class RatingsRun:
                 raise ValueError(
                     f"{self.folder!r} belongs to a run on {kept.label!r}: take another folder."
                 )
-        file.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        # default=str: folders may be given as paths.
+        file.write_text(json.dumps(asdict(self), indent=2, default=str) + "\n")
 
     def _pictures_folder(self) -> Path:
         return Path(self.pictures) if self.pictures else Path(self.folder) / "pictures"

@@ -11,8 +11,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from diqa_utils.__main__ import app
+from diqa_utils.human_ratings import RatingsRecipe
 from diqa_utils.inference import load_predictor
-from diqa_utils.runs import conformal_half_width, deal_out, load_run
+from diqa_utils.protocol import DatabasePart
+from diqa_utils.runs import RatingsRun, conformal_half_width, deal_out, load_run
 
 RECIPE = {
     "error_maps": {"epochs": 0},
@@ -238,6 +240,13 @@ def test_mistakes_are_said_in_a_sentence(run, settings, tmp_path):
     }
     for message, arguments in cases.items():
         assert message in sentence(run(*arguments)), arguments
+
+
+def test_folders_may_be_paths(tmp_path):
+    run = RatingsRun(DatabasePart("biq2021", "train", manual_dir=tmp_path), folder=str(tmp_path))
+    with pytest.raises(FileNotFoundError):  # the database is not there
+        run.train(RatingsRecipe(), progress=False)
+    assert load_run(tmp_path)[0].part.manual_dir == str(tmp_path)
 
 
 def test_a_damaged_run_is_named(run, tmp_path):

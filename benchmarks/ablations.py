@@ -1,13 +1,14 @@
-"""What each part of DIQA is worth on real ratings, at a reduced scale.
+"""What each part of DIQA is worth on real ratings, and what its settings are, at a reduced scale.
 
     DIQA_DATA_DIR=FOLDER python -m benchmarks.ablations
 
 `FOLDER/biq2021` holds BIQ2021 or a part of it, `FOLDER/pristine` pictures without visible faults.
-DIQA as the paper has it is trained with one part left out at a time, and with and without step 1 on
-more and more rated pictures. Every run has the same number of steps, so that what differs is the
-part and not the time. Everything is small, so that a run takes two or three minutes on two cores:
-pictures at half their size, patches and crops of 96 pixels, 400 steps of step 1 and 500 of step 2.
-So the numbers compare with each other and with nothing else.
+DIQA as the paper has it is trained with one part left out at a time, with and without step 1 on
+more and more rated pictures, and with another choice where the sources disagree. Every run has the
+same number of steps, so that what differs is the part and not the time. Everything is small, so
+that a run takes a minute or two on two cores: pictures at half their size, patches and crops of 96
+pixels, 400 steps of step 1 and as many of step 2. So the numbers compare with each other and with
+nothing else.
 
 The runs stand in a queue. Each finished one leaves a file in the library's cache folder; started
 again, the queue goes on with the next. `results/ablations.json` is written when all are done.
@@ -15,7 +16,7 @@ again, the queue goes on with the next. `results/ablations.json` is written when
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,6 +32,7 @@ from diqa_utils import datasets
 from diqa_utils._cache import cache_folder
 from diqa_utils._precision import arithmetic, bfloat16_is_fast
 from diqa_utils.maps import (
+    DEFAULT_ALPHA,
     DEFAULT_EXPONENT,
     average_reliability_map,
     downscale,
@@ -38,7 +40,7 @@ from diqa_utils.maps import (
     hand_crafted_features,
 )
 from diqa_utils.metrics import plcc, srcc
-from diqa_utils.models import build_error_map_model, build_score_model
+from diqa_utils.models import HIDDEN_L2, build_error_map_model, build_score_model
 from diqa_utils.preprocessing import normalize, to_gray
 from diqa_utils.pretraining import (
     KADID_TYPES,
@@ -58,7 +60,7 @@ RATED = 2000
 SIDE, CROP = 256, 96
 BATCH = 16
 ERROR_MAP_STEPS, ERROR_MAP_RATE = 400, 1e-3
-SCORE_STEPS, FEATURES_RATE, HEAD_RATE, WEIGHT_DECAY = 500, 3e-4, 1e-3, 0.02
+SCORE_STEPS, FEATURES_RATE, HEAD_RATE, WEIGHT_DECAY = 400, 3e-4, 1e-3, 0.02
 BETA_2 = 0.99
 KNOWN_TO_STANDARDIZE = 200
 
@@ -72,9 +74,19 @@ class Variant:
     normalization: bool = True
     hand_crafted: bool = True
     exponent: float = DEFAULT_EXPONENT
+    alpha: float = DEFAULT_ALPHA
+    head_kernel: int = 1
+    border: int = 0
+    patches: bool = False
+    hidden_layers: int = 1
+    weight_penalty: float = HIDDEN_L2
+    mirror: bool = True
 
 
-VARIANTS = {
+#: What step 1 depends on.
+STEP_1 = ("reliability", "normalization", "exponent", "alpha", "head_kernel", "border")
+
+ABLATIONS = {
     "whole": Variant(),
     "without_error_maps": Variant(pretraining=False),
     "without_reliability": Variant(reliability=False),
@@ -82,6 +94,21 @@ VARIANTS = {
     "without_hand_crafted": Variant(hand_crafted=False),
     "plain_difference": Variant(exponent=1.0),
 }
+
+#: Where the sources disagree or say nothing: one other choice at a time.
+CHOICES = {
+    "alpha_1": Variant(alpha=1.0),
+    "alpha_51": Variant(alpha=51.0),
+    "head_kernel_3": Variant(head_kernel=3),
+    "border_4": Variant(border=4),
+    "patches": Variant(border=4, patches=True),
+    "hidden_layers_0": Variant(hidden_layers=0),
+    "hidden_layers_2": Variant(hidden_layers=2),
+    "weight_penalty_5e-4": Variant(weight_penalty=5e-4),
+    "not_mirrored": Variant(mirror=False),
+}
+
+VARIANTS = ABLATIONS | CHOICES
 
 
 @dataclass(frozen=True)
@@ -102,14 +129,14 @@ def queue() -> list[Job]:
     """Returns all runs: seed after seed, so that a stopped queue has whole comparisons."""
     jobs = []
     for seed in SEEDS:
-        jobs += [Job(name, RATED, seed) for name in VARIANTS]
+        jobs += [Job(name, RATED, seed) for name in ABLATIONS]
         jobs += [
             Job(name, rated, seed)
             for rated in SIZES
             if rated != RATED
             for name in ("whole", "without_error_maps")
         ]
-    return jobs
+    return jobs + [Job(name, RATED, seed) for seed in SEEDS for name in CHOICES]
 
 
 # --- What the network sees ------------------------------------------------------------------------
@@ -124,7 +151,8 @@ def error_map_example(pairs: tf.Tensor, variant: Variant) -> tuple[tf.Tensor, ..
     """Input, target and weights of step 1."""
     reference, distorted = (seen(to_gray(pairs[:, place]), variant) for place in (0, 1))
     target = downscale(error_map(reference, distorted, exponent=variant.exponent))
-    weights = downscale(average_reliability_map(normalize(to_gray(pairs[:, 1]))))
+    normalized = normalize(to_gray(pairs[:, 1]))
+    weights = downscale(average_reliability_map(normalized, alpha=variant.alpha))
     return distorted, target, weights if variant.reliability else tf.ones_like(weights)
 
 
@@ -133,10 +161,17 @@ class Rated:
     """Rated pictures at half their size."""
 
     gray: np.ndarray  # (N, SIDE, SIDE, 1), uint8
-    hand_crafted: np.ndarray  # (N, 2)
+    hand_crafted: np.ndarray  # (N, 2), with the default alpha
     quality: np.ndarray  # (N,)
     training: np.ndarray  # rows, in the order of `deal_out`
     validation: np.ndarray
+
+    def extras(self, variant: Variant) -> np.ndarray:
+        """What the head gets beside the features of f: (N, 2), zero where it is to get nothing."""
+        if not variant.hand_crafted or variant.alpha == DEFAULT_ALPHA:
+            return np.float32(self.hand_crafted * variant.hand_crafted)
+        parts = np.array_split(self.gray, max(1, len(self.gray) // 100))
+        return np.concatenate([hand_crafted_features(some, alpha=variant.alpha) for some in parts])
 
 
 def rated_pictures(data: Path, folder: Path) -> Rated:
@@ -185,11 +220,11 @@ def halved(dataset: tf.data.Dataset) -> Iterator[tuple[Any, ...] | None]:
 
 def learn_error_maps(variant: Variant, seed: int, pictures: list[np.ndarray]) -> keras.Model:
     """Step 1."""
-    model = build_error_map_model()
+    model = build_error_map_model(head_kernel=variant.head_kernel)
     schedule = keras.optimizers.schedules.CosineDecay(ERROR_MAP_RATE, ERROR_MAP_STEPS, alpha=0.02)
     optimizer = keras.optimizers.Nadam(schedule, beta_2=BETA_2)
     optimizer.build(model.trainable_variables)
-    step = tf.function(lambda *batch: train_step(model, optimizer, batch))
+    step = tf.function(lambda *batch: train_step(model, optimizer, batch, border=variant.border))
     pairs = damaged_pairs(pictures, BATCH // 4, KADID_TYPES, seed=seed, first=0)
     batches = pairs.map(
         lambda pair: _patches_of_squares(error_map_example(pair, variant), CROP),
@@ -205,9 +240,16 @@ def learn_ratings(
     variant: Variant, seed: int, extractor: keras.Model, rated: Rated, number: int
 ) -> keras.Model:
     """Step 2, on the first pictures of the training part."""
-    model = build_score_model(extractor)
+    model = build_score_model(
+        extractor,
+        border=variant.border,
+        patches=variant.patches,
+        hidden_layers=variant.hidden_layers,
+        weight_penalty=variant.weight_penalty,
+    )
+    extras = rated.extras(variant)
     rows = rated.training[:number]
-    standardize(model, variant, rated, rows[:KNOWN_TO_STANDARDIZE])
+    standardize(model, variant, rated, extras, rows[:KNOWN_TO_STANDARDIZE])
     of_f = extractor.trainable_variables
     known = {id(one) for one in of_f}
     of_head = [one for one in model.trainable_variables if id(one) not in known]
@@ -230,7 +272,7 @@ def learn_ratings(
         crops = tf.ensure_shape(crops, (BATCH, CROP, CROP, 1))
         with tf.GradientTape() as tape:
             found = model({"normalized": crops, "hand_crafted": hand_crafted}, training=True)
-            loss = tf.reduce_mean(tf.square(found[:, 0] - quality)) + tf.add_n(model.losses)
+            loss = tf.reduce_mean(tf.square(found[:, 0] - quality)) + sum(model.losses)
         gradients = tape.gradient(loss, [*of_f, *of_head])
         optimizers[0].apply_gradients(zip(gradients[: len(of_f)], of_f, strict=True))
         optimizers[1].apply_gradients(zip(gradients[len(of_f) :], of_head, strict=True))
@@ -239,10 +281,9 @@ def learn_ratings(
     with arithmetic("auto"):
         for chosen in drawn(rows, rng):
             gray = rated.gray[chosen]
-            gray = gray[:, :, ::-1] if rng.random() < 0.5 else gray
+            gray = gray[:, :, ::-1] if rng.random() < 0.5 and variant.mirror else gray
             corner = rng.integers(SIDE - CROP + 1, size=2)
-            extras = rated.hand_crafted[chosen] * variant.hand_crafted
-            step(gray, extras.astype(np.float32), np.float32(rated.quality[chosen]), corner)
+            step(gray, extras[chosen], np.float32(rated.quality[chosen]), corner)
     return model
 
 
@@ -255,15 +296,19 @@ def drawn(rows: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
         yield order[number * BATCH : (number + 1) * BATCH]
 
 
-def standardize(model: keras.Model, variant: Variant, rated: Rated, rows: np.ndarray) -> None:
+def standardize(
+    model: keras.Model, variant: Variant, rated: Rated, extras: np.ndarray, rows: np.ndarray
+) -> None:
     features = keras.Model(model.input, model.get_layer("features").output)
     layer = model.get_layer("standardized")
-    layer.adapt(predicted(features, variant, rated, rows))
+    layer.adapt(predicted(features, variant, rated, extras, rows))
     layer.adapt_variance.assign(layer.adapt_variance + SMALLEST_VARIANCE)
     layer.finalize_state()
 
 
-def predicted(model: keras.Model, variant: Variant, rated: Rated, rows: np.ndarray) -> np.ndarray:
+def predicted(
+    model: keras.Model, variant: Variant, rated: Rated, extras: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
     """What a model says of whole pictures, (n, K)."""
     predict = tf.function(
         lambda gray, extras: model(
@@ -272,7 +317,6 @@ def predicted(model: keras.Model, variant: Variant, rated: Rated, rows: np.ndarr
         ),
         reduce_retracing=True,
     )
-    extras = np.float32(rated.hand_crafted * variant.hand_crafted)
     with arithmetic("auto"):
         return np.concatenate(
             [
@@ -294,7 +338,7 @@ def measure(
     extractor = extractor_of(variant, job.seed)
     keras.utils.set_random_seed(job.seed)
     model = learn_ratings(variant, job.seed, extractor, rated, job.rated)
-    found = predicted(model, variant, rated, rated.validation)[:, 0]
+    found = predicted(model, variant, rated, rated.extras(variant), rated.validation)[:, 0]
     quality = rated.quality[rated.validation]
     return {"srcc": srcc(found, quality), "plcc": plcc(found, quality)}
 
@@ -303,11 +347,10 @@ def extractors(folder: Path, pristine: list[np.ndarray]) -> Callable[[Variant, i
     """Returns what gives f after step 1, from a file where it has been done before."""
 
     def extractor_of(variant: Variant, seed: int) -> keras.Model:
-        model = build_error_map_model()
+        model = build_error_map_model(head_kernel=variant.head_kernel)
         if not variant.pretraining:
             return model.get_layer("feature_extractor")
-        settings = {key: value for key, value in asdict(variant).items() if key != "hand_crafted"}
-        name = "-".join(str(value) for value in settings.values())
+        name = "-".join(str(getattr(variant, setting)) for setting in STEP_1)
         file = folder / f"f-{name}-{seed}.weights.h5"
         if not file.exists():
             learn_error_maps(variant, seed, pristine).save_weights(file)

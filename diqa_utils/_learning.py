@@ -169,7 +169,13 @@ class LearnFeatures:
             raise ValueError(
                 f"Crops of {self.side} pixels are too small: {MINIMUM_SIZE} are needed."
             )
-        self.score_model = self.trained = build_score_model(extractor)
+        self.score_model = self.trained = build_score_model(
+            extractor,
+            border=self.stage.border,
+            patches=self.stage.patches,
+            hidden_layers=self.stage.hidden_layers,
+            weight_penalty=self.stage.weight_penalty,
+        )
         _standardize(self.score_model, self._features())
         self.of_f = extractor.trainable_variables
         known = {id(one) for one in self.of_f}
@@ -195,7 +201,12 @@ class LearnFeatures:
             rng = np.random.default_rng([seed, epoch, int(number)])
             chosen = order[number * size : (number + 1) * size]
             normalized = (self.pictures.normalized(row) for row in chosen)
-            crops = np.stack([_random_crop(picture, self.side, rng) for picture in normalized])
+            crops = np.stack(
+                [
+                    _random_crop(picture, self.side, rng, mirror=self.stage.mirror)
+                    for picture in normalized
+                ]
+            )
             parts = crops, self.pictures.extras[chosen], self.pictures.quality[chosen, None]
             return tuple(part.astype(np.float32) for part in parts)
 
@@ -217,7 +228,7 @@ class LearnFeatures:
         with tf.GradientTape() as tape:
             error = tf.reduce_mean(tf.square(self.score_model(inputs, training=True) - quality))
             # The penalty on large weights is not part of what is reported.
-            loss = error + tf.add_n(self.score_model.losses)
+            loss = error + sum(self.score_model.losses)
         gradients = tape.gradient(loss, [*self.of_f, *self.of_head])
         number = len(self.of_f)
         parts = gradients[:number], gradients[number:]
@@ -270,11 +281,13 @@ def _warmed_up(stage: FeaturesStage, rate: float, total: int) -> keras.Optimizer
     return keras.optimizers.AdamW(schedule, weight_decay=stage.weight_decay, beta_2=stage.beta_2)
 
 
-def _random_crop(picture: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Cuts a square (side, side, 1) at random and mirrors every other one."""
+def _random_crop(
+    picture: np.ndarray, side: int, rng: np.random.Generator, *, mirror: bool
+) -> np.ndarray:
+    """Cuts a square (side, side, 1) at random and, if wanted, mirrors every other one."""
     top, left = (int(rng.integers(length - side + 1)) for length in picture.shape[:2])
     crop = picture[top : top + side, left : left + side]
-    return crop[:, ::-1] if rng.random() < 0.5 else crop
+    return crop[:, ::-1] if mirror and rng.random() < 0.5 else crop
 
 
 def _whole(pictures: RatedPictures, row: int) -> tuple[tf.Tensor, tf.Tensor]:

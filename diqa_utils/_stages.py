@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from diqa_utils.maps import DEFAULT_ALPHA, DEFAULT_EXPONENT
+from diqa_utils.models import HIDDEN_L2
+
+#: What a setting of a type is called in messages.
+WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,8 @@ class ErrorMapStage:
         beta_2: how slowly Nadam forgets the squares of past gradients.
         exponent: p of the error map.
         alpha: slope of the reliability map.
+        head_kernel: side of the kernel of the head g, in cells.
+        border: cells of the maps that the loss leaves out at each side.
         held_out_every: every so many pictures one is held out, to choose the best epoch.
         held_out_batches: of 32 patches from these.
 
@@ -36,6 +42,8 @@ class ErrorMapStage:
     beta_2: float = 0.99
     exponent: float = DEFAULT_EXPONENT
     alpha: float = DEFAULT_ALPHA
+    head_kernel: int = 1
+    border: int = 0
     held_out_every: int = 10
     held_out_batches: int = 12
 
@@ -81,6 +89,11 @@ class FeaturesStage:
         warm_up: steps in which the rates rise.
         weight_decay: of AdamW.
         beta_2: how slowly AdamW forgets the squares of past gradients.
+        mirror: whether every other crop is mirrored.
+        border: as in `build_score_model`, and so are the three that follow.
+        patches: whether f sees patches of 112 pixels, with a step of 80.
+        hidden_layers: of the head h.
+        weight_penalty: on the weights of the hidden layers.
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
@@ -93,6 +106,11 @@ class FeaturesStage:
     warm_up: int = 100
     weight_decay: float = 0.02
     beta_2: float = 0.99
+    mirror: bool = True
+    border: int = 0
+    patches: bool = False
+    hidden_layers: int = 1
+    weight_penalty: float = HIDDEN_L2
 
 
 def from_settings(kind: Any, settings: Any, where: str) -> Any:
@@ -108,10 +126,10 @@ def from_settings(kind: Any, settings: Any, where: str) -> Any:
         default = known[name]
         if dataclasses.is_dataclass(default):
             values[name] = from_settings(type(default), value, name)
-        elif isinstance(value, bool) or not isinstance(
+        elif isinstance(value, bool) != isinstance(default, bool) or not isinstance(
             value, (int, float) if isinstance(default, float) else type(default)
         ):
-            wanted = {int: "a whole number", float: "a number", str: "text"}[type(default)]
+            wanted = WANTED[type(default)]
             raise ValueError(f"{name} in {where} must be {wanted}, not {value!r}.")
         else:
             values[name] = type(default)(value)

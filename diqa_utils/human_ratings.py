@@ -308,7 +308,7 @@ def train_on_ratings(
     rows, held_out = pictures.rows_of(training), pictures.rows_of(validation)
     _claim(path, recipe)
     keras.utils.set_random_seed(recipe.seed)
-    error_map_model = build_error_map_model()
+    error_map_model = build_error_map_model(head_kernel=recipe.error_maps.head_kernel)
     if recipe.error_maps.epochs:
         _learn_error_maps(recipe, error_map_model, pristine, path / "error-maps", progress)
     # What the random generator gives now must not depend on whether stage 1 has just been run.
@@ -381,6 +381,7 @@ def _learn_error_maps(
         epochs=stage.epochs,
         optimizer=keras.optimizers.Nadam(schedule, beta_2=stage.beta_2),
         folder=folder,
+        border=stage.border,
         precision=recipe.precision,
         progress=progress,
     )

@@ -45,7 +45,9 @@ Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 History = dict[str, list[float]]
 
 
-def train_step(model: keras.Model, optimizer: keras.Optimizer, batch: Batch) -> tf.Tensor:
+def train_step(
+    model: keras.Model, optimizer: keras.Optimizer, batch: Batch, *, border: int = 0
+) -> tf.Tensor:
     """Takes one step of gradient descent on one batch of step 1.
 
     Args:
@@ -53,6 +55,7 @@ def train_step(model: keras.Model, optimizer: keras.Optimizer, batch: Batch) -> 
         optimizer: built with the model's trainable variables.
         batch: normalised images (N, H, W, 1), error maps and reliability maps
             (N, ceil(H / 4), ceil(W / 4), 1), as `error_map_batches` makes them.
+        border: cells that the loss leaves out at each side.
 
     Returns:
         The loss before the step, a float32 scalar.
@@ -62,7 +65,7 @@ def train_step(model: keras.Model, optimizer: keras.Optimizer, batch: Batch) -> 
     normalized, target, reliability = batch
     with tf.GradientTape() as tape:
         predicted = model(normalized, training=True)
-        loss = weighted_error_map_loss(target, predicted, reliability)
+        loss = weighted_error_map_loss(target, predicted, reliability, border=border)
     gradients = tape.gradient(loss, model.trainable_variables)
     optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
     return loss
@@ -76,6 +79,7 @@ def train_error_map_model(
     epochs: int,
     optimizer: keras.Optimizer | None = None,
     folder: str | PathLike[str] | None = None,
+    border: int = 0,
     precision: str = "auto",
     progress: bool = True,
 ) -> History:
@@ -93,6 +97,7 @@ def train_error_map_model(
         folder: where each epoch leaves `history.csv`, the best weights and a checkpoint to go on
             from. Called again with the same folder, training goes on after the last epoch that
             was finished. None keeps nothing.
+        border: cells that the loss leaves out at each side, in training and in validation.
         precision: "float32", or "bfloat16" for the convolutions of the steps, which is nearly
             twice as fast on processors with instructions for it and slower on others; "auto"
             finds out which. Weights are float32 in any case.
@@ -114,25 +119,30 @@ def train_error_map_model(
     check_precision(precision)
     optimizer = optimizer or keras.optimizers.Nadam(DEFAULT_LEARNING_RATE)
     optimizer.build(model.trainable_variables)
-    step = tf.function(lambda *batch: train_step(model, optimizer, batch), reduce_retracing=True)
+    step = tf.function(
+        lambda *batch: train_step(model, optimizer, batch, border=border), reduce_retracing=True
+    )
     run = _Run(model, folder, optimizer=optimizer)
     batches_of = training if callable(training) else _one_after_the_other(training, run, epochs)
     return run.train(
         epochs,
         batches_of,
         step,
-        lambda: evaluate_error_map_model(model, validation),
+        lambda: evaluate_error_map_model(model, validation, border=border),
         precision=precision,
         progress=progress,
     )
 
 
-def evaluate_error_map_model(model: keras.Model, batches: Iterable[Batch]) -> float:
+def evaluate_error_map_model(
+    model: keras.Model, batches: Iterable[Batch], *, border: int = 0
+) -> float:
     """Returns the loss of an error-map model over a set of images.
 
     Args:
         model: the error-map model.
         batches: as `error_map_batches` makes them.
+        border: cells that the loss leaves out at each side.
 
     Returns:
         The mean of `weighted_error_map_loss` over all images.
@@ -142,7 +152,7 @@ def evaluate_error_map_model(model: keras.Model, batches: Iterable[Batch]) -> fl
 
     Chapter: notebooks/06-the-error-map-model.ipynb
     """
-    return _mean_loss(batches, model.predict_on_batch)
+    return _mean_loss(batches, model.predict_on_batch, border)
 
 
 def best_constant_map(batches: Iterable[Batch]) -> tuple[float, float]:
@@ -450,11 +460,13 @@ def _standardize(model: keras.Model, features: np.ndarray) -> None:
     layer.finalize_state()
 
 
-def _mean_loss(batches: Iterable[Batch], predict: Callable[[tf.Tensor], tf.Tensor]) -> float:
+def _mean_loss(
+    batches: Iterable[Batch], predict: Callable[[tf.Tensor], tf.Tensor], border: int = 0
+) -> float:
     total, images = 0.0, 0
     for normalized, target, reliability in batches:
         predicted = tf.broadcast_to(predict(normalized), tf.shape(target))
-        loss = weighted_error_map_loss(target, predicted, reliability)
+        loss = weighted_error_map_loss(target, predicted, reliability, border=border)
         total += float(loss) * len(target)
         images += len(target)
     if images == 0:

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from diqa_utils import human_ratings
+from diqa_utils._learning import _random_crop
 from diqa_utils._rated_pictures import RatedPictures
 from diqa_utils._stages import ErrorMapStage, FeaturesStage, StatisticsStage
 from diqa_utils.distortions import DISTORTIONS
@@ -132,6 +133,7 @@ def test_what_a_recipe_leaves_out_is_as_by_default():
         ('{"seed": -1}', "seed must be zero or more, not -1"),
         ('{"predictor": "niqe"}', "predictor must be diqa or extended, not 'niqe'"),
         ('{"features": {"epochs": 1.5}}', "epochs in features must be a whole number, not 1.5"),
+        ('{"features": {"patches": 1}}', "patches in features must be true or false, not 1"),
         ('{"features": 3}', "features must be an object with settings, not 3"),
     ],
 )
@@ -283,6 +285,42 @@ def test_diqa_learns(train, prepared, tmp_path):
     trained = train(recipe, tmp_path)
     assert trained.history["loss"][-1] < trained.history["loss"][0] / 2
     assert srcc(trained.predict(prepared["diqa"]), prepared["diqa"].quality) > 0.7
+
+
+def test_settings_of_the_method_reach_the_models(train, prepared, tmp_path):
+    recipe = replace(
+        DIQA,
+        error_maps=replace(DIQA.error_maps, head_kernel=3, border=2),
+        features=replace(DIQA.features, epochs=1, patches=True, hidden_layers=2, mirror=False),
+    )
+    trained = train(recipe, tmp_path)
+    names = {layer.name for layer in trained.score_model.layers}
+    assert {"patches", "shaved", "hidden2"} <= names
+    assert trained.error_map_model.get_layer("error_map").kernel_size == (3, 3)
+    assert RatingsRecipe.from_json(recipe.to_json()) == recipe
+    assert np.all(np.isfinite(trained.predict(prepared["diqa"])))
+    plain = replace(recipe, error_maps=replace(recipe.error_maps, border=0))
+    other = train(plain, tmp_path / "plain")
+    same = [
+        np.array_equal(*pair)
+        for pair in zip(
+            trained.error_map_model.get_weights(), other.error_map_model.get_weights(), strict=True
+        )
+    ]
+    assert not any(same)
+
+
+def test_crops_are_mirrored_only_if_wanted(prepared):
+    picture = prepared["diqa"].normalized(0)
+    both = [
+        _random_crop(picture, min(picture.shape[:2]), np.random.default_rng(seed), mirror=mirror)
+        for seed in range(6)
+        for mirror in (True, False)
+    ]
+    seen = [np.array_equal(*pair) for pair in zip(both[::2], both[1::2], strict=True)]
+    assert 0 < sum(seen) < 6
+    for mirrored, plain, same in zip(both[::2], both[1::2], seen, strict=True):
+        np.testing.assert_array_equal(mirrored if same else mirrored[:, ::-1], plain)
 
 
 def test_scores_fall_more_where_they_must(train, falling, tmp_path):

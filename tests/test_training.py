@@ -171,6 +171,20 @@ def test_train_step_is_a_step_of_gradient_descent():
     np.testing.assert_allclose(bias, expected_bias, rtol=1e-5)
 
 
+def test_what_lies_in_the_border_teaches_nothing():
+    normalized, target, reliability = one_batch()
+    nonsense = target.numpy()
+    nonsense[:, :2], nonsense[:, :, -2:] = 7, 7
+    losses = []
+    for truth in (target, nonsense):
+        model, optimizer = new(build_error_map_model), nadam()
+        optimizer.build(model.trainable_variables)
+        batch = normalized, truth, reliability
+        losses += [float(train_step(model, optimizer, batch, border=2)) for _ in range(2)]
+        losses.append(evaluate_error_map_model(model, [batch], border=2))
+    assert losses[:3] == losses[3:]
+
+
 def test_train_step_is_keras_own_step():
     batch = one_batch()
     normalized, target, reliability = batch
@@ -216,9 +230,9 @@ def test_the_loop_is_compiled(monkeypatch):
     batches = error_map_batches(database(), batch_size=1, patch_size=48, seed=0)
     runs = []
 
-    def counted(*arguments):
+    def counted(*arguments, **settings):
         runs.append(tf.executing_eagerly())
-        return train_step(*arguments)
+        return train_step(*arguments, **settings)
 
     monkeypatch.setattr(training, "train_step", counted)
     Step1.train(new(build_error_map_model), 2, data=(batches, step_1_data()[1]))

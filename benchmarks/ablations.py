@@ -166,6 +166,15 @@ class Rated:
     training: np.ndarray  # rows, in the order of `deal_out`
     validation: np.ndarray
 
+    def inputs(self, variant: Variant) -> np.ndarray:
+        """What f gets to see of every picture: (N, SIDE, SIDE, 1), float16.
+
+        Made once, and not within the steps: those compute in bfloat16 where they can.
+        """
+        parts = np.array_split(self.gray, max(1, len(self.gray) // 100))
+        made = (seen(tf.cast(some, tf.float32) / 255, variant) for some in parts)
+        return np.concatenate([np.float16(some) for some in made])
+
     def extras(self, variant: Variant) -> np.ndarray:
         """What the head gets beside the features of f: (N, 2), zero where it is to get nothing."""
         if not variant.hand_crafted or variant.alpha == DEFAULT_ALPHA:
@@ -237,9 +246,10 @@ def learn_error_maps(variant: Variant, seed: int, pictures: list[np.ndarray]) ->
 
 
 def learn_ratings(
-    variant: Variant, seed: int, extractor: keras.Model, rated: Rated, number: int
+    job: Job, extractor: keras.Model, rated: Rated, inputs: np.ndarray, extras: np.ndarray
 ) -> keras.Model:
     """Step 2, on the first pictures of the training part."""
+    variant = VARIANTS[job.variant]
     model = build_score_model(
         extractor,
         border=variant.border,
@@ -247,9 +257,8 @@ def learn_ratings(
         hidden_layers=variant.hidden_layers,
         weight_penalty=variant.weight_penalty,
     )
-    extras = rated.extras(variant)
-    rows = rated.training[:number]
-    standardize(model, variant, rated, extras, rows[:KNOWN_TO_STANDARDIZE])
+    rows = rated.training[: job.rated]
+    standardize(model, inputs, extras, rows[:KNOWN_TO_STANDARDIZE])
     of_f = extractor.trainable_variables
     known = {id(one) for one in of_f}
     of_head = [one for one in model.trainable_variables if id(one) not in known]
@@ -264,12 +273,7 @@ def learn_ratings(
         optimizers[-1].build(variables)
 
     @tf.function
-    def step(
-        gray: tf.Tensor, hand_crafted: tf.Tensor, quality: tf.Tensor, corner: tf.Tensor
-    ) -> None:
-        crops = seen(tf.cast(gray, tf.float32) / 255, variant)
-        crops = crops[:, corner[0] : corner[0] + CROP, corner[1] : corner[1] + CROP]
-        crops = tf.ensure_shape(crops, (BATCH, CROP, CROP, 1))
+    def step(crops: tf.Tensor, hand_crafted: tf.Tensor, quality: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
             found = model({"normalized": crops, "hand_crafted": hand_crafted}, training=True)
             loss = tf.reduce_mean(tf.square(found[:, 0] - quality)) + sum(model.losses)
@@ -277,13 +281,13 @@ def learn_ratings(
         optimizers[0].apply_gradients(zip(gradients[: len(of_f)], of_f, strict=True))
         optimizers[1].apply_gradients(zip(gradients[len(of_f) :], of_head, strict=True))
 
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(job.seed)
     with arithmetic("auto"):
         for chosen in drawn(rows, rng):
-            gray = rated.gray[chosen]
-            gray = gray[:, :, ::-1] if rng.random() < 0.5 and variant.mirror else gray
-            corner = rng.integers(SIDE - CROP + 1, size=2)
-            step(gray, extras[chosen], np.float32(rated.quality[chosen]), corner)
+            top, left = rng.integers(SIDE - CROP + 1, size=2)
+            crops = inputs[chosen, top : top + CROP, left : left + CROP].astype(np.float32)
+            crops = crops[:, :, ::-1] if rng.random() < 0.5 and variant.mirror else crops
+            step(crops, extras[chosen], np.float32(rated.quality[chosen]))
     return model
 
 
@@ -297,30 +301,29 @@ def drawn(rows: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
 
 
 def standardize(
-    model: keras.Model, variant: Variant, rated: Rated, extras: np.ndarray, rows: np.ndarray
+    model: keras.Model, inputs: np.ndarray, extras: np.ndarray, rows: np.ndarray
 ) -> None:
     features = keras.Model(model.input, model.get_layer("features").output)
     layer = model.get_layer("standardized")
-    layer.adapt(predicted(features, variant, rated, extras, rows))
+    layer.adapt(predicted(features, inputs, extras, rows))
     layer.adapt_variance.assign(layer.adapt_variance + SMALLEST_VARIANCE)
     layer.finalize_state()
 
 
 def predicted(
-    model: keras.Model, variant: Variant, rated: Rated, extras: np.ndarray, rows: np.ndarray
+    model: keras.Model, inputs: np.ndarray, extras: np.ndarray, rows: np.ndarray
 ) -> np.ndarray:
     """What a model says of whole pictures, (n, K)."""
     predict = tf.function(
-        lambda gray, extras: model(
-            {"normalized": seen(tf.cast(gray, tf.float32) / 255, variant), "hand_crafted": extras},
-            training=False,
+        lambda pictures, beside: model(
+            {"normalized": pictures, "hand_crafted": beside}, training=False
         ),
         reduce_retracing=True,
     )
     with arithmetic("auto"):
         return np.concatenate(
             [
-                predict(rated.gray[some], extras[some]).numpy()
+                predict(inputs[some].astype(np.float32), extras[some]).numpy()
                 for some in np.array_split(rows, max(1, len(rows) // 20))
             ]
         )
@@ -337,8 +340,9 @@ def measure(
     keras.utils.set_random_seed(job.seed)
     extractor = extractor_of(variant, job.seed)
     keras.utils.set_random_seed(job.seed)
-    model = learn_ratings(variant, job.seed, extractor, rated, job.rated)
-    found = predicted(model, variant, rated, rated.extras(variant), rated.validation)[:, 0]
+    inputs, extras = rated.inputs(variant), rated.extras(variant)
+    model = learn_ratings(job, extractor, rated, inputs, extras)
+    found = predicted(model, inputs, extras, rated.validation)[:, 0]
     quality = rated.quality[rated.validation]
     return {"srcc": srcc(found, quality), "plcc": plcc(found, quality)}
 

@@ -16,6 +16,7 @@ Sources:
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from diqa_utils._color import LUMA_WEIGHTS
@@ -226,31 +227,37 @@ def _contrast_maps(detail: tf.Tensor, deviation: tf.Tensor) -> tf.Tensor:
     """Contrast of luma, its products, its log deviation, contrast of chroma: (N, H, W, 6 or 8)."""
     contrast = detail / (deviation + SATURATION)
     luma = contrast[..., :1]
-    products = [luma * _neighbour(luma, *step) for step in NEIGHBOURS.values()]
+    products = [luma * neighbour for neighbour in _neighbours(luma, *NEIGHBOURS)]
     log_deviation = tf.math.log(deviation[..., :1] + SMALL) + 4.0  # about zero, as the others are
     return tf.concat([luma, *products, log_deviation, contrast[..., 1:]], axis=-1)
 
 
 def _steps(luma: tf.Tensor) -> tf.Tensor:
     """How far each pixel is from its neighbours across and down: (N, H, W, 2)."""
-    across, down = (_neighbour(luma, *NEIGHBOURS[name]) for name in ("to the right", "below"))
-    return tf.abs(tf.concat([across - luma, down - luma], axis=-1))
+    return tf.abs(tf.concat(_neighbours(luma, "to the right", "below"), axis=-1) - luma)
 
 
-def _neighbour(values: tf.Tensor, rows: int, columns: int) -> tf.Tensor:
+def _neighbours(values: tf.Tensor, *names: str) -> list[tf.Tensor]:
+    """The neighbours of each pixel, mirrored at the borders."""
     height, width = tf.shape(values)[1], tf.shape(values)[2]
     padded = tf.pad(values, [[0, 0], [0, 1], [1, 1], [0, 0]], mode="REFLECT")
-    return padded[:, rows : rows + height, 1 + columns : 1 + columns + width]
+    return [
+        padded[:, rows : rows + height, 1 + columns : 1 + columns + width]
+        for rows, columns in (NEIGHBOURS[name] for name in names)
+    ]
 
 
 def _blurred(values: tf.Tensor) -> tf.Tensor:
     """Blurs each channel with the binomial window, mirrored at the borders."""
-    height, width = tf.shape(values)[1], tf.shape(values)[2]
     margin = len(BINOMIAL_ROW) // 2
     sides = [[0, 0], [margin, margin], [margin, margin], [0, 0]]
-    padded = tf.pad(values, sides, mode="REFLECT")
-    rows = tf.add_n([w * padded[:, k : k + height] for k, w in enumerate(BINOMIAL_ROW)])
-    return tf.add_n([w * rows[:, :, k : k + width] for k, w in enumerate(BINOMIAL_ROW)])
+    blurred = tf.pad(values, sides, mode="REFLECT")
+    row = np.repeat(np.array(BINOMIAL_ROW, np.float32)[:, None], values.shape[-1], axis=1)[
+        ..., None
+    ]
+    for kernel in (row[:, None], row[None]):  # (5, 1, C, 1): down; (1, 5, C, 1): across
+        blurred = tf.nn.depthwise_conv2d(blurred, kernel, [1, 1, 1, 1], padding="VALID")
+    return blurred
 
 
 def _part(box: Box, scale: int) -> Box:

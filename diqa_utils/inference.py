@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from os import PathLike
 from pathlib import Path
@@ -25,6 +25,7 @@ import tensorflow as tf
 from PIL import Image
 
 from diqa_utils import _weights
+from diqa_utils._precision import arithmetic, check_precision
 from diqa_utils._tiles import tiles
 from diqa_utils._validation import as_batch, to_unit_range
 from diqa_utils.extended import build_extended_score_model
@@ -103,6 +104,7 @@ class _Predictor(ABC):
         error_map_model: as `build_error_map_model` makes it, trained.
         card: what is to be known about the predictor, kept beside its weights. `interval` holds
             `half_width` and `confidence`, if it has been calibrated.
+        precision: of the convolutions of f, as in `train_error_map_model`.
     """
 
     #: What the card says of the kind of predictor.
@@ -114,14 +116,16 @@ class _Predictor(ABC):
         error_map_model: keras.Model,
         *,
         card: Mapping[str, Any] | None = None,
+        precision: str = "auto",
     ) -> None:
+        check_precision(precision)
         self.score_model = score_model
         self.error_map_model = error_map_model
         self.card = dict(card or {})
-        self._error_map = tf.function(
-            lambda pixels: error_map_model(normalize(pixels[tf.newaxis]), training=False),
-            reduce_retracing=True,
-        )
+        self.precision = precision
+        # A graph of its own: what is normalised in bfloat16 is no longer what f knows.
+        self._normalize = _compiled(normalize)
+        self._error_map = _compiled(lambda normalized: error_map_model(normalized, training=False))
 
     def score(self, picture: Any) -> Any:
         """Scores pictures.
@@ -175,7 +179,9 @@ class _Predictor(ABC):
         padded = _padded(_as_rgb(image)[0], OUTPUT_STRIDE)
         found = np.empty([side // OUTPUT_STRIDE for side in padded.shape[:2]], np.float32)
         for tile in tiles(padded):
-            predicted = self._error_map(tile.pixels)[0, ..., 0].numpy()
+            normalized = self._normalize(tile.pixels[np.newaxis])
+            with arithmetic(self.precision):
+                predicted = self._error_map(normalized)[0, ..., 0].numpy()
             found[tile.place(OUTPUT_STRIDE)] = predicted[tile.inside(OUTPUT_STRIDE)]
         return found
 
@@ -257,6 +263,9 @@ class Predictor(_Predictor):
         alpha: the slope of the reliability map that the score model was trained with.
         card: what is to be known about the predictor, kept beside its weights. `interval` holds
             `half_width` and `confidence`, if it has been calibrated.
+        precision: of the convolutions of f: "float32", "bfloat16", or "auto", which takes bfloat16
+            where the processor has instructions for it. An attribute of this name may be changed at
+            any time.
 
     Chapter: notebooks/09-prediction.ipynb
     """
@@ -270,21 +279,24 @@ class Predictor(_Predictor):
         *,
         alpha: float = DEFAULT_ALPHA,
         card: Mapping[str, Any] | None = None,
+        precision: str = "auto",
     ) -> None:
-        super().__init__(score_model, error_map_model, card=card)
+        super().__init__(score_model, error_map_model, card=card, precision=precision)
         self.alpha = alpha
 
-        def quality(pixels: tf.Tensor) -> tf.Tensor:
-            inputs = {
+        def inputs(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {
                 "normalized": normalize(pixels),
                 "hand_crafted": hand_crafted_features(pixels, alpha=alpha),
             }
-            return score_model(inputs, training=False)[:, 0]
 
-        self._quality = tf.function(quality, reduce_retracing=True)
+        self._inputs = _compiled(inputs)
+        self._quality = _compiled(lambda inputs: score_model(inputs, training=False)[:, 0])
 
     def _qualities(self, batch: np.ndarray) -> Iterable[Any]:
-        return self._quality(batch).numpy()
+        inputs = self._inputs(batch)
+        with arithmetic(self.precision):
+            return self._quality(inputs).numpy()
 
     def _settings(self) -> dict[str, Any]:
         return {
@@ -311,6 +323,8 @@ class ExtendedPredictor(_Predictor):
         error_map_model: as `build_error_map_model` makes it, trained.
         card: what is to be known about the predictor, kept beside its weights. `interval` holds
             `half_width` and `confidence`, if it has been calibrated.
+        precision: of the convolutions that predict the error map, as in `Predictor`. The score is
+            computed in float32 in any case.
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
@@ -323,17 +337,16 @@ class ExtendedPredictor(_Predictor):
         error_map_model: keras.Model,
         *,
         card: Mapping[str, Any] | None = None,
+        precision: str = "auto",
     ) -> None:
-        super().__init__(score_model, error_map_model, card=card)
+        super().__init__(score_model, error_map_model, card=card, precision=precision)
 
         def sums(pixels: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
             batch = to_unit_range(pixels[tf.newaxis], name="picture")
             return _sums_over(batch, tuple(tf.unstack(box)))
 
-        self._sums = tf.function(sums, reduce_retracing=True)
-        self._of_means = tf.function(
-            lambda means: score_model(_from_means(means), training=False)[0, 0]
-        )
+        self._sums = _compiled(sums)
+        self._of_means = _compiled(lambda means: score_model(_from_means(means), training=False))
 
     def _qualities(self, batch: np.ndarray) -> Iterable[Any]:
         return [self._quality(picture) for picture in batch]
@@ -345,7 +358,7 @@ class ExtendedPredictor(_Predictor):
             found = self._sums(tile.pixels, np.array(tile.box))
             sums = sums + found.numpy().astype(np.float64)
         means = sums / _positions(*picture.shape[:2]).numpy()
-        return float(self._of_means(tf.constant(means, tf.float32)))
+        return float(self._of_means(tf.constant(means, tf.float32))[0, 0])
 
     def _settings(self) -> dict[str, Any]:
         rescaling = self.score_model.get_layer("score")
@@ -488,6 +501,15 @@ def _sample_iqa_predictor() -> Predictor:
 @cache
 def _packaged_predictor(name: str) -> Predictor | ExtendedPredictor:
     return load_predictor(PACKAGED / name)
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A graph for pictures of any size.
+
+    Without AutoGraph, which takes most of the time until the first picture is scored: nothing here
+    branches on a tensor.
+    """
+    return tf.function(function, reduce_retracing=True, autograph=False)
 
 
 def _as_image(picture: Any) -> Any:

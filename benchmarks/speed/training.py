@@ -1,0 +1,238 @@
+"""Training both steps, beside the tutorial's loop, and beside what the machine can do at best."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from benchmarks import original_tutorial
+from benchmarks.speed import machine, pictures
+from benchmarks.speed.timing import agree, in_turn, ratios, seconds
+from diqa_utils._precision import arithmetic
+from diqa_utils.models import CONVOLUTIONS, build_error_map_model, build_score_model
+from diqa_utils.pipelines import error_map_batches, score_batches, to_error_map_example
+from diqa_utils.training import train_step
+
+#: Pictures, passes over them, and how often all that is timed.
+NUMBER, EPOCHS, ROUNDS = 4, 4, 3
+
+#: Patches of ours: side, patches in a batch, and how many of them have the pixels of a picture.
+PATCH, BATCH = 112, 16
+PATCHES_PER_PICTURE = round(pictures.PIXELS / PATCH**2)
+
+RATE = 1e-4
+
+#: How far the answers may differ, in each precision: a loss, relative to it, and weights.
+TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}
+
+
+def operations(side: int) -> int:
+    """Returns the multiplications and additions of a training step on a square.
+
+    A forward pass, and as much again for the gradients by the weights and by the inputs; nobody
+    asks for the gradient by the picture.
+    """
+    forward, channels = [], 1
+    for filters, stride in CONVOLUTIONS:
+        side = -(-side // stride)
+        forward.append(2 * side**2 * 9 * channels * filters)
+        channels = filters
+    forward.append(2 * side**2 * channels)
+    return 3 * sum(forward) - forward[0]
+
+
+# --- The tutorial's way ---------------------------------------------------------------------------
+
+
+def tutorial_error_maps(pairs: np.ndarray) -> Callable[[], None]:
+    """Returns its training of step 1: picture by picture, eagerly, with two forward passes."""
+    model, _ = original_tutorial.build_models()
+    optimizer = keras.optimizers.Nadam(RATE)
+    examples = tf.data.Dataset.from_tensor_slices(pairs.astype(np.float32)).map(
+        lambda pair: original_tutorial.training_example(pair[:1], pair[1:])
+    )
+
+    def train() -> None:
+        for _ in range(EPOCHS):
+            for batch in examples:
+                tutorial_step(model, optimizer, batch)
+
+    return train
+
+
+def tutorial_step(model: keras.Model, optimizer: keras.Optimizer, batch: Any) -> tf.Tensor:
+    """One of its steps; returns the loss."""
+    normalized, target, reliability = batch
+    with tf.GradientTape() as tape:
+        value = original_tutorial.loss(target, model(normalized, training=True), reliability)
+    gradients = tape.gradient(value, model.trainable_variables)
+    optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+    original_tutorial.accuracy(target, model(normalized, training=False))
+    return value
+
+
+def tutorial_scores(pairs: np.ndarray, quality: np.ndarray) -> Callable[[], None]:
+    """Returns its training of step 2: Keras' `fit`, picture by picture."""
+    _, model = original_tutorial.build_models()
+    model.compile(optimizer=keras.optimizers.Nadam(RATE), loss="mse")
+    examples = tf.data.Dataset.from_tensor_slices((pairs[:, 1].astype(np.float32), quality)).map(
+        lambda picture, score: (original_tutorial.preprocess(picture[None]), score[None])
+    )
+    return lambda: model.fit(examples, epochs=EPOCHS, verbose=0)
+
+
+# --- Ours -----------------------------------------------------------------------------------------
+
+
+def our_error_maps(
+    pairs: np.ndarray, precision: str, *, memory_limit: int = 0
+) -> Callable[[], None]:
+    """Returns our training of step 1, as many pixels of the same pictures, in patches.
+
+    Without memory for examples, each pass over the pictures makes them anew, as in the tutorial.
+    """
+    model, optimizer = build_error_map_model(), keras.optimizers.Nadam(RATE)
+    optimizer.build(model.trainable_variables)
+    step = tf.function(lambda *batch: train_step(model, optimizer, batch))
+    database = tf.data.Dataset.from_tensor_slices(
+        {"reference_image": pairs[:, 0], "distorted_image": pairs[:, 1]}
+    )
+    batches = error_map_batches(
+        database,
+        batch_size=BATCH,
+        patch_size=PATCH,
+        patches_per_image=PATCHES_PER_PICTURE,
+        seed=0,
+        memory_limit=memory_limit,
+    ).take(len(pairs) * PATCHES_PER_PICTURE // BATCH)
+
+    def train() -> None:
+        with arithmetic(precision):
+            for _ in range(EPOCHS):
+                for batch in batches:
+                    step(*batch)
+
+    return train
+
+
+def our_scores(pairs: np.ndarray, quality: np.ndarray, precision: str) -> Callable[[], None]:
+    """Returns our training of step 2, on whole pictures."""
+    model = build_score_model()
+    model.compile(optimizer=keras.optimizers.Nadam(RATE), loss="mse")
+    database = tf.data.Dataset.from_tensor_slices(
+        {"distorted_image": pairs[:, 1], "quality": quality}
+    )
+    batches = score_batches(database, batch_size=NUMBER // 2, seed=0, memory_limit=0)
+
+    def train() -> None:
+        with arithmetic(precision):
+            model.fit(batches, epochs=EPOCHS, verbose=0)
+
+    return train
+
+
+# --- The same answer ------------------------------------------------------------------------------
+
+
+def check_the_step(pairs: np.ndarray, precision: str) -> dict[str, float]:
+    """Compares one compiled step with the tutorial's on the same batch, from the same weights."""
+    batch = to_error_map_example({"reference_image": pairs[:1, 0], "distorted_image": pairs[:1, 1]})
+    keras.utils.set_random_seed(0)
+    ours = build_error_map_model()
+    theirs = keras.models.clone_model(ours)
+    theirs.set_weights(ours.get_weights())
+    optimizers = [keras.optimizers.SGD(0.1) for _ in "ab"]
+    for model, optimizer in zip((ours, theirs), optimizers, strict=True):
+        optimizer.build(model.trainable_variables)
+    step = tf.function(lambda *parts: train_step(ours, optimizers[0], parts))
+    with arithmetic(precision):
+        losses = [float(step(*batch)) for _ in range(3)]
+    expected = [float(tutorial_step(theirs, optimizers[1], batch)) for _ in range(3)]
+    relative = np.array(losses) / np.array(expected)
+    tolerance = TOLERANCE[precision]
+    maps = [model(batch[0], training=False) for model in (ours, theirs)]
+    return {
+        "loss": agree(f"{precision} loss", relative, np.ones(3), tolerance=tolerance),
+        "error_map": agree(f"{precision} error map", *maps, tolerance=tolerance),
+    }
+
+
+def bare_steps(precisions: list[str]) -> dict[str, Callable[[], Any]]:
+    """Returns single training steps on a batch that lies in memory."""
+    cells = PATCH // 4
+    batch = (
+        0.08 * tf.random.normal((BATCH, PATCH, PATCH, 1)),
+        tf.random.uniform((BATCH, cells, cells, 1)),
+        tf.ones((BATCH, cells, cells, 1)),
+    )
+    ways = {}
+    for precision in precisions:
+        model, optimizer = build_error_map_model(), keras.optimizers.Nadam(RATE)
+        optimizer.build(model.trainable_variables)
+        step = tf.function(lambda *parts, m=model, o=optimizer: train_step(m, o, parts))
+
+        def one(step: Any = step, precision: str = precision) -> None:
+            with arithmetic(precision):
+                step(*batch)
+
+        ways[precision] = one
+    return ways
+
+
+def measure() -> dict[str, Any]:
+    """Times both steps of training in both precisions."""
+    pairs = pictures.pairs(NUMBER)
+    quality = np.linspace(0.2, 0.8, NUMBER, dtype=np.float32)
+    precisions = machine.precisions()
+    products = {f"product {name}": way for name, way in machine.matrix_products().items()}
+    steps = {f"step {name}": way for name, way in bare_steps(precisions).items()}
+    limits = in_turn(products | steps, rounds=9, warm_up=2)
+    error_maps = {"baseline": tutorial_error_maps(pairs)}
+    for name in precisions:
+        error_maps[name] = our_error_maps(pairs, name)
+        error_maps[f"{name}, kept"] = our_error_maps(pairs, name, memory_limit=2**30)
+    scores = {"baseline": tutorial_scores(pairs, quality)} | {
+        name: our_scores(pairs, quality, name) for name in precisions
+    }
+    times = in_turn(error_maps, rounds=ROUNDS)
+    of_scores = in_turn(scores, rounds=ROUNDS)
+    found: dict[str, Any] = {}
+    for name in precisions:
+        matmul = 2 * machine.SIDE**3 / np.median(limits[f"product {name}"]) / 1e9
+        step = BATCH * operations(PATCH) / np.median(limits[f"step {name}"]) / 1e9
+        found[name] = {
+            "baseline_images_per_s": _rate(times["baseline"], NUMBER),
+            "images_per_s": _rate(times[name], _pictures_worth()),
+            **_per_picture(times, name),
+            "kept_images_per_s": _rate(times[f"{name}, kept"], _pictures_worth()),
+            "kept_ratio": _per_picture(times, f"{name}, kept")["ratio"],
+            "share_of_matmul": step / matmul,
+            "matmul_gflops": matmul,
+            "step_gflops": step,
+            "difference": check_the_step(pairs, name),
+            "scores": {
+                "baseline_images_per_s": _rate(of_scores["baseline"], NUMBER),
+                "images_per_s": _rate(of_scores[name], NUMBER),
+                **ratios(of_scores, "baseline", name),
+            },
+        }
+    return found
+
+
+def _pictures_worth() -> float:
+    """How many pictures have the pixels of the patches of one epoch."""
+    patches = NUMBER * PATCHES_PER_PICTURE // BATCH * BATCH
+    return patches * PATCH**2 / pictures.PIXELS
+
+
+def _rate(times: list[float], number: float) -> float:
+    return EPOCHS * number / seconds(times)["median"]
+
+
+def _per_picture(times: dict[str, list[float]], name: str) -> dict[str, float]:
+    """The ratio of times per picture: ours has a few pixels more or less."""
+    share = _pictures_worth() / NUMBER
+    scaled = {"baseline": times["baseline"], "ours": [time / share for time in times[name]]}
+    return ratios(scaled, "baseline", "ours")

@@ -3,7 +3,6 @@
 import csv
 import json
 import sys
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,7 +52,6 @@ def main(
     from diqa_utils.inference import any_predictor
 
     errors = Console(stderr=True, highlight=False)
-    failed = 0
     found: list[tuple[Path, Score]] = []
     try:
         loaded = any_predictor(predictor)
@@ -62,13 +60,18 @@ def main(
     except (ValueError, OSError) as error:
         errors.print(f"Error: {error}", soft_wrap=True, markup=False)
         raise typer.Exit(2) from error
-    for item in track(list(_files(photos)), "scoring", console=errors, transient=True):
+    paths, problems = _files(photos)
+    for problem in problems:
+        errors.print(f"Error: {problem}", soft_wrap=True, markup=False)
+    failed = len(problems)
+    scores = loaded.score_files(paths)
+    for path, score in track(scores, "scoring", len(paths), console=errors, transient=True):
         try:
-            if isinstance(item, Exception):
-                raise item
-            found.append((item, loaded.score(item)))
+            if isinstance(score, Exception):
+                raise score
+            found.append((path, score))
             if error_maps is not None:
-                _write_map(error_maps / f"{item.name}.png", loaded.predict_error_map(item))
+                _write_map(error_maps / f"{path.name}.png", loaded.predict_error_map(path))
         except (ValueError, OSError) as error:
             failed += 1
             errors.print(f"Error: {error}", soft_wrap=True, markup=False)
@@ -78,18 +81,18 @@ def main(
         raise typer.Exit(1)
 
 
-def _files(photos: list[Path]) -> Iterator[Path | Exception]:
-    """Every file that was named, every picture in a folder that was, and folders without any."""
+def _files(photos: list[Path]) -> tuple[list[Path], list[Exception]]:
+    """Every file that was named, every picture in a folder that was; folders without any."""
     from diqa_utils.inference import picture_files
 
+    paths: list[Path] = []
+    problems: list[Exception] = []
     for photo in photos:
-        if not photo.is_dir():
-            yield photo
-            continue
         try:
-            yield from picture_files(photo)
+            paths += picture_files(photo) if photo.is_dir() else [photo]
         except (ValueError, OSError) as error:
-            yield error
+            problems.append(error)
+    return paths, problems
 
 
 def _write_map(path: Path, values: "object") -> None:

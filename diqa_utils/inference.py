@@ -13,7 +13,9 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from os import PathLike
 from pathlib import Path
@@ -60,6 +62,9 @@ RUN_PREDICTOR = "predictor"
 
 #: Predictors whose weights come with the package, one folder each.
 PACKAGED = Path(__file__).parent / "weights"
+
+#: Pictures of a folder that are read while another one is scored. A large one takes much memory.
+READ_AHEAD = 2
 
 #: What `score` and `load_pretrained` take if nobody says which.
 DEFAULT_NAME = "biq2021"
@@ -148,11 +153,30 @@ class _Predictor(ABC):
         if isinstance(picture, list | tuple):
             return [self.score(one) for one in picture]
         if isinstance(picture, str | PathLike) and Path(picture).is_dir():
-            return {file: self.score(file) for file in picture_files(picture)}
-        image = _as_image(picture)
-        qualities = self._qualities(_as_rgb(image))
+            return dict(_or_raise(self.score_files(picture_files(picture))))
+        if isinstance(picture, str | PathLike):
+            return dict(_or_raise(self.score_files([picture])))[Path(picture)]
+        qualities = self._qualities(_as_rgb(picture))
         scores = [self._with_interval(float(np.clip(one, 0, 1))) for one in qualities]
-        return scores if np.ndim(image) == 4 else scores[0]
+        return scores if np.ndim(picture) == 4 else scores[0]
+
+    def score_files(
+        self, paths: Iterable[str | PathLike[str]]
+    ) -> Iterator[tuple[Path, Score | ValueError | OSError]]:
+        """Scores picture files one after the other; the next ones are read meanwhile.
+
+        Args:
+            paths: of the files.
+
+        Yields:
+            Each path, in the given order, with its `Score`, or with the error that says why it has
+            none: the others are scored all the same.
+        """
+        for path, image in _read_ahead(paths):
+            try:
+                yield path, image if isinstance(image, Exception) else self.score(image)
+            except ValueError as error:
+                yield path, ValueError(f"{str(path)!r}: {error}")
 
     def predict_error_map(self, picture: Any) -> np.ndarray:
         """Predicts where one picture differs from the original that nobody has.
@@ -510,6 +534,37 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     branches on a tensor.
     """
     return tf.function(function, reduce_retracing=True, autograph=False)
+
+
+def _read_ahead(
+    paths: Iterable[str | PathLike[str]],
+) -> Iterator[tuple[Path, np.ndarray | ValueError | OSError]]:
+    """Reads pictures, a few ahead of the one that is asked for."""
+
+    def read(path: Path) -> tuple[Path, np.ndarray | ValueError | OSError]:
+        try:
+            return path, read_image(path)
+        except (ValueError, OSError) as error:
+            return path, error
+
+    with ThreadPoolExecutor(READ_AHEAD) as pool:
+        reading: deque[Future[Any]] = deque()
+        for path in paths:
+            reading.append(pool.submit(read, Path(path)))
+            if len(reading) > READ_AHEAD:
+                yield reading.popleft().result()
+        while reading:
+            yield reading.popleft().result()
+
+
+def _or_raise(
+    scores: Iterable[tuple[Path, Score | ValueError | OSError]],
+) -> Iterator[tuple[Path, Score]]:
+    """Passes scores on, and raises the first error."""
+    for path, found in scores:
+        if isinstance(found, Exception):
+            raise found
+        yield path, found
 
 
 def _as_image(picture: Any) -> Any:

@@ -132,6 +132,35 @@ def test_a_folder_gives_the_score_of_each_picture(predictor, pictures, tmp_path)
     assert list(found.values()) == predictor.score([pictures[1], pictures[0]])
 
 
+def test_files_are_scored_in_order_whatever_fails(predictor, pictures, tmp_path):
+    for number, picture in enumerate(pictures * 2):
+        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+    (tmp_path / "text.png").write_text("none")
+    Image.fromarray(pictures[0][:40]).save(tmp_path / "small.png")
+    names = ["0.png", "text.png", "1.png", "gone.png", "small.png", "2.png", "0.png"]
+    found = list(predictor.score_files(str(tmp_path / name) for name in names))
+    assert [path.name for path, _ in found] == names
+    for index, number in ((0, 0), (2, 1), (5, 2), (6, 0)):
+        assert found[index][1] == predictor.score((pictures * 2)[number])
+    assert [type(found[index][1]) for index in (1, 3, 4)] == [
+        ValueError,
+        FileNotFoundError,
+        ValueError,
+    ]
+    assert "small.png" in str(found[4][1])
+    with pytest.raises(ValueError, match=r"small\.png.*48 x 48"):
+        predictor.score(tmp_path / "small.png")
+
+
+def test_reading_ahead_keeps_few_pictures_in_memory(monkeypatch, tmp_path):
+    read = []
+    monkeypatch.setattr(inference, "read_image", lambda path: read.append(path) or path)
+    ahead = inference._read_ahead([tmp_path / str(number) for number in range(20)])
+    next(ahead)
+    assert len(read) <= inference.READ_AHEAD + 1
+    assert [path.name for path, _ in ahead] == [str(number) for number in range(1, 20)]
+
+
 def test_a_folder_without_pictures_is_named(predictor, tmp_path):
     with pytest.raises(ValueError, match="no picture in"):
         predictor.score(tmp_path)

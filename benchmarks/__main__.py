@@ -1,25 +1,72 @@
-"""Runs every benchmark and writes its results: `python -m benchmarks`."""
+"""Runs benchmarks and writes their results.
 
-from benchmarks import (
-    ablations,
-    database_pipelines,
-    human_ratings,
-    no_reference_baselines,
-    original_faults,
-    pretraining,
-    sample_training,
-    score_distributions,
+python -m benchmarks                      # speed, all of it: what `make bench` does
+python -m benchmarks normalization memory # parts of it
+python -m benchmarks accuracy             # everything else: some take hours
+"""
+
+import argparse
+import importlib
+from typing import Any
+
+from benchmarks import results
+
+#: Parts of the speed benchmark, whose results stand together in speed.json.
+SPEED = ("training", "normalization", "scoring", "startup", "memory", "ladder")
+
+#: The other benchmarks, each with a results file of its own.
+ACCURACY = (
+    "original_faults",
+    "sample_training",
+    "score_distributions",
+    "no_reference_baselines",
+    "database_pipelines",
+    "pretraining",
+    "human_ratings",
+    "ablations",
 )
 
-for benchmark in (
-    original_faults,
-    sample_training,
-    score_distributions,
-    no_reference_baselines,
-    database_pipelines,
-    pretraining,
-    human_ratings,
-    ablations,
-):
-    print(f"== {benchmark.__name__}")
-    benchmark.main()
+NAME = "speed"
+DIGITS = 4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"accuracy, or some of {', '.join(SPEED + ACCURACY)}",
+    )
+    names = parser.parse_args().names
+    if unknown := set(names) - {"accuracy", *SPEED, *ACCURACY}:
+        parser.error(f"there is no benchmark {min(unknown)!r}: see --help")
+    asked = [one for name in names for one in (ACCURACY if name == "accuracy" else [name])]
+    for name in (one for one in asked if one in ACCURACY):
+        print(f"== {name}")
+        importlib.import_module(f"benchmarks.{name}").main()
+    if parts := [one for one in asked if one in SPEED] or ([] if names else list(SPEED)):
+        measure_speed(parts)
+
+
+def measure_speed(parts: list[str]) -> None:
+    """Measures some parts and keeps what is known of the others on this machine."""
+    from diqa_utils._quiet import start_tensorflow_quietly
+
+    start_tensorflow_quietly()
+    from benchmarks.speed import machine, report
+
+    known = results.load(NAME) if (results.FOLDER / f"{NAME}.json").exists() else {}
+    this = machine.description()
+    kept: dict[str, Any] = known if known.get("machine") == this else {}
+    kept["machine"] = this
+    for part in parts:
+        print(f"== {part}", flush=True)
+        found = importlib.import_module(f"benchmarks.speed.{part}").measure()
+        kept |= found if part == "startup" else {part: found}
+        results.write(NAME, results.rounded(kept, DIGITS))
+    report.show(kept)
+
+
+if __name__ == "__main__":
+    main()

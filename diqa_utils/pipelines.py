@@ -27,7 +27,7 @@ __all__ = ["error_map_batches", "score_batches", "to_error_map_example", "to_sco
 MEMORY_LIMIT = 2**30
 
 #: Bytes of patches that are shuffled at a time while a database streams.
-SHUFFLED_BYTES = 2**26
+SHUFFLED_BYTES = 2**25
 
 #: Of a normalised image and its two maps, float32.
 BYTES_PER_PIXEL = 4 * (1 + 2 / OUTPUT_STRIDE**2)
@@ -114,7 +114,7 @@ def error_map_batches(
         alpha: slope of the reliability map.
         memory_limit: bytes. Normalised images and maps, about 4.5 bytes a pixel, are kept in memory
             if they need no more; otherwise, and where nobody knows how many images there are, they
-            are made anew in every epoch, patches are shuffled within a window of 64 MiB, and whole
+            are made anew in every epoch, patches are shuffled within a window of 32 MiB, and whole
             images come in the order of the dataset: let `datasets.load` shuffle those with a seed.
 
     Returns:

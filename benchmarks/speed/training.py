@@ -25,7 +25,7 @@ PATCHES_PER_PICTURE = round(pictures.PIXELS / PATCH**2)
 RATE = 1e-4
 
 #: How far the answers may differ, in each precision: a loss, relative to it, and weights.
-TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}
+TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2}
 
 
 def operations(side: int) -> int:
@@ -50,9 +50,7 @@ def tutorial_error_maps(pairs: np.ndarray) -> Callable[[], None]:
     """Returns its training of step 1: picture by picture, eagerly, with two forward passes."""
     model, _ = original_tutorial.build_models()
     optimizer = keras.optimizers.Nadam(RATE)
-    examples = tf.data.Dataset.from_tensor_slices(pairs.astype(np.float32)).map(
-        lambda pair: original_tutorial.training_example(pair[:1], pair[1:])
-    )
+    examples = tutorial_examples(pairs)
 
     def train() -> None:
         for _ in range(EPOCHS):
@@ -60,6 +58,13 @@ def tutorial_error_maps(pairs: np.ndarray) -> Callable[[], None]:
                 tutorial_step(model, optimizer, batch)
 
     return train
+
+
+def tutorial_examples(pairs: np.ndarray) -> tf.data.Dataset:
+    """Returns what it trains on, made anew in each pass."""
+    return tf.data.Dataset.from_tensor_slices(pairs.astype(np.float32)).map(
+        lambda pair: original_tutorial.training_example(pair[:1], pair[1:])
+    )
 
 
 def tutorial_step(model: keras.Model, optimizer: keras.Optimizer, batch: Any) -> tf.Tensor:
@@ -80,7 +85,7 @@ def tutorial_scores(pairs: np.ndarray, quality: np.ndarray) -> Callable[[], None
     examples = tf.data.Dataset.from_tensor_slices((pairs[:, 1].astype(np.float32), quality)).map(
         lambda picture, score: (original_tutorial.preprocess(picture[None]), score[None])
     )
-    return lambda: model.fit(examples, epochs=EPOCHS, verbose=0)
+    return lambda: model.fit(examples, epochs=EPOCHS, shuffle=False, verbose=0)
 
 
 # --- Ours -----------------------------------------------------------------------------------------
@@ -96,6 +101,19 @@ def our_error_maps(
     model, optimizer = build_error_map_model(), keras.optimizers.Nadam(RATE)
     optimizer.build(model.trainable_variables)
     step = tf.function(lambda *batch: train_step(model, optimizer, batch))
+    batches = patches(pairs, memory_limit=memory_limit)
+
+    def train() -> None:
+        with arithmetic(precision):
+            for _ in range(EPOCHS):
+                for batch in batches:
+                    step(*batch)
+
+    return train
+
+
+def patches(pairs: np.ndarray, *, memory_limit: int) -> tf.data.Dataset:
+    """Returns our batches of patches: of a pass, and whole ones only."""
     database = tf.data.Dataset.from_tensor_slices(
         {"reference_image": pairs[:, 0], "distorted_image": pairs[:, 1]}
     )
@@ -106,15 +124,8 @@ def our_error_maps(
         patches_per_image=PATCHES_PER_PICTURE,
         seed=0,
         memory_limit=memory_limit,
-    ).take(len(pairs) * PATCHES_PER_PICTURE // BATCH)
-
-    def train() -> None:
-        with arithmetic(precision):
-            for _ in range(EPOCHS):
-                for batch in batches:
-                    step(*batch)
-
-    return train
+    )
+    return batches.take(len(pairs) * PATCHES_PER_PICTURE // BATCH)
 
 
 def our_scores(pairs: np.ndarray, quality: np.ndarray, precision: str) -> Callable[[], None]:
@@ -128,7 +139,7 @@ def our_scores(pairs: np.ndarray, quality: np.ndarray, precision: str) -> Callab
 
     def train() -> None:
         with arithmetic(precision):
-            model.fit(batches, epochs=EPOCHS, verbose=0)
+            model.fit(batches, epochs=EPOCHS, shuffle=False, verbose=0)
 
     return train
 
@@ -143,7 +154,7 @@ def check_the_step(pairs: np.ndarray, precision: str) -> dict[str, float]:
     ours = build_error_map_model()
     theirs = keras.models.clone_model(ours)
     theirs.set_weights(ours.get_weights())
-    optimizers = [keras.optimizers.SGD(0.1) for _ in "ab"]
+    optimizers = [keras.optimizers.SGD(0.01) for _ in "ab"]
     for model, optimizer in zip((ours, theirs), optimizers, strict=True):
         optimizer.build(model.trainable_variables)
     step = tf.function(lambda *parts: train_step(ours, optimizers[0], parts))
@@ -204,9 +215,9 @@ def measure() -> dict[str, Any]:
         step = BATCH * operations(PATCH) / np.median(limits[f"step {name}"]) / 1e9
         found[name] = {
             "baseline_images_per_s": _rate(times["baseline"], NUMBER),
-            "images_per_s": _rate(times[name], _pictures_worth()),
+            "images_per_s": _rate(times[name], pictures_worth(NUMBER)),
             **_per_picture(times, name),
-            "kept_images_per_s": _rate(times[f"{name}, kept"], _pictures_worth()),
+            "kept_images_per_s": _rate(times[f"{name}, kept"], pictures_worth(NUMBER)),
             "kept_ratio": _per_picture(times, f"{name}, kept")["ratio"],
             "share_of_matmul": step / matmul,
             "matmul_gflops": matmul,
@@ -221,10 +232,10 @@ def measure() -> dict[str, Any]:
     return found
 
 
-def _pictures_worth() -> float:
-    """How many pictures have the pixels of the patches of one epoch."""
-    patches = NUMBER * PATCHES_PER_PICTURE // BATCH * BATCH
-    return patches * PATCH**2 / pictures.PIXELS
+def pictures_worth(number: int) -> float:
+    """Returns how many pictures have the pixels of the patches that so many pictures give."""
+    whole = number * PATCHES_PER_PICTURE // BATCH * BATCH
+    return whole * PATCH**2 / pictures.PIXELS
 
 
 def _rate(times: list[float], number: float) -> float:
@@ -233,6 +244,6 @@ def _rate(times: list[float], number: float) -> float:
 
 def _per_picture(times: dict[str, list[float]], name: str) -> dict[str, float]:
     """The ratio of times per picture: ours has a few pixels more or less."""
-    share = _pictures_worth() / NUMBER
+    share = pictures_worth(NUMBER) / NUMBER
     scaled = {"baseline": times["baseline"], "ours": [time / share for time in times[name]]}
     return ratios(scaled, "baseline", "ours")

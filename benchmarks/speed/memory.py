@@ -1,0 +1,132 @@
+"""Memory and time per picture as the number of pictures grows.
+
+python -m benchmarks.speed.memory COMMAND ...    # what the parts run in processes of their own
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from benchmarks.speed import machine, pictures
+from diqa_utils import datasets
+from diqa_utils.models import build_error_map_model
+from diqa_utils.pipelines import error_map_batches
+from diqa_utils.training import train_step
+
+#: Pictures that are trained on.
+NUMBERS = (100, 1_000, 10_000, 20_000)
+
+#: Side of a made picture, of the patch that is cut from it, and patches in a batch.
+SIDE, PATCH, BATCH = 160, 112, 16
+
+REFERENCES = 100
+
+#: Rounds of the smallest number, which would otherwise be over in a moment.
+SMALLEST = 1_000
+
+
+def make_database(folder: Path) -> None:
+    """Writes the pictures and their scores, as `folder_iqa` reads them."""
+    folder.mkdir()
+    sources = pictures.pairs(len(pictures.PHOTOGRAPHS))[:, 0]
+    rng = np.random.default_rng(0)
+    rows = ["image,reference,score"]
+    for reference in range(REFERENCES):
+        source = sources[reference % len(sources)]
+        top, left = (int(rng.integers(side - SIDE)) for side in source.shape[:2])
+        piece = Image.fromarray(source[top : top + SIDE, left : left + SIDE])
+        piece.save(folder / f"reference-{reference}.png")
+        for number in range(max(NUMBERS) // REFERENCES):
+            quality = 10 + (number * 7) % 85
+            name = f"{reference}-{number}.jpg"
+            piece.save(folder / name, quality=quality)
+            rows.append(f"{name},reference-{reference}.png,{quality / 100}")
+    (folder / "scores.csv").write_text("\n".join(rows) + "\n")
+
+
+def load(files: str, built: str, split: str, seed: int | None = 0) -> tf.data.Dataset:
+    return datasets.load("folder_iqa", split=split, seed=seed, manual_dir=files, data_dir=built)
+
+
+def train(number: str, files: str, built: str) -> None:
+    """Trains on so many pictures once; prints the peak of memory and the seconds of a picture."""
+    dataset = load(files, built, f"rated[:{number}]")
+    batches = error_map_batches(dataset, batch_size=BATCH, patch_size=PATCH, seed=0, memory_limit=0)
+    model, optimizer = build_error_map_model(), keras.optimizers.Nadam(1e-4)
+    optimizer.build(model.trainable_variables)
+    step = tf.function(lambda *batch: train_step(model, optimizer, batch), reduce_retracing=True)
+    for batch in batches.take(3):
+        step(*batch)
+    passes = max(1, SMALLEST // int(number))
+    start = time.perf_counter()
+    for _ in range(passes):
+        for batch in batches:
+            step(*batch)
+    spent = (time.perf_counter() - start) / passes / int(number)
+    print(json.dumps({"peak_mib": machine.resident_mib(), "s_per_picture": spent}))
+
+
+def score(side: str) -> None:
+    """Scores a picture of side x side pixels; prints the peak of memory before and after."""
+    from diqa_utils.inference import load_pretrained
+
+    predictor = load_pretrained()
+    predictor.score(np.zeros((64, 64, 3), np.uint8))
+    picture = np.random.default_rng(0).integers(0, 256, (int(side), int(side), 3), np.uint8)
+    before = machine.resident_mib()
+    predictor.score(picture)
+    print(
+        json.dumps(
+            {
+                "picture_mib": picture.nbytes / 2**20,
+                "before_mib": before,
+                "peak_mib": machine.resident_mib(),
+            }
+        )
+    )
+
+
+def in_a_process(command: str, *arguments: str) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.speed.memory", command, *arguments],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure() -> dict[str, Any]:
+    """Trains on more and more pictures, each time in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        files, built = str(Path(folder) / "files"), str(Path(folder) / "built")
+        make_database(Path(files))
+        load(files, built, "rated[:1]")  # builds it
+        trained = {number: in_a_process("train", str(number), files, built) for number in NUMBERS}
+    peaks = {number: trained[number]["peak_mib"] for number in NUMBERS}
+    large = in_a_process("score", "3464")  # 12 megapixels
+    return {
+        "peak_1000_mib": peaks[1_000],
+        "peak_20000_mib": peaks[20_000],
+        "growth": peaks[20_000] / peaks[1_000] - 1,
+        "pictures": {str(number): values for number, values in trained.items()},
+        "s_per_picture_10000_to_100": trained[10_000]["s_per_picture"]
+        / trained[100]["s_per_picture"],
+        "large_picture": large,
+    }
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"train": train, "score": score}
+
+if __name__ == "__main__":
+    COMMANDS[sys.argv[1]](*sys.argv[2:])

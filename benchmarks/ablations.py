@@ -81,10 +81,11 @@ class Variant:
     hidden_layers: int = 1
     weight_penalty: float = HIDDEN_L2
     mirror: bool = True
+    precision: str = "auto"
 
 
 #: What step 1 depends on.
-STEP_1 = ("reliability", "normalization", "exponent", "alpha", "head_kernel", "border")
+STEP_1 = ("reliability", "normalization", "exponent", "alpha", "head_kernel", "border", "precision")
 
 ABLATIONS = {
     "whole": Variant(),
@@ -106,6 +107,7 @@ CHOICES = {
     "hidden_layers_2": Variant(hidden_layers=2),
     "weight_penalty_5e-4": Variant(weight_penalty=5e-4),
     "not_mirrored": Variant(mirror=False),
+    "float32": Variant(precision="float32"),
 }
 
 VARIANTS = ABLATIONS | CHOICES
@@ -239,7 +241,7 @@ def learn_error_maps(variant: Variant, seed: int, pictures: list[np.ndarray]) ->
         lambda pair: _patches_of_squares(error_map_example(pair, variant), CROP),
         num_parallel_calls=2,
     )
-    with arithmetic("auto"):
+    with arithmetic(variant.precision):
         for batch in batches.take(ERROR_MAP_STEPS).prefetch(4):
             step(*batch)
     return model
@@ -258,7 +260,9 @@ def learn_ratings(
         weight_penalty=variant.weight_penalty,
     )
     rows = rated.training[: job.rated]
-    standardize(model, inputs, extras, rows[:KNOWN_TO_STANDARDIZE])
+    known = rows[:KNOWN_TO_STANDARDIZE]
+    with arithmetic(variant.precision):
+        standardize(model, inputs, extras, known)
     of_f = extractor.trainable_variables
     known = {id(one) for one in of_f}
     of_head = [one for one in model.trainable_variables if id(one) not in known]
@@ -282,7 +286,7 @@ def learn_ratings(
         optimizers[1].apply_gradients(zip(gradients[len(of_f) :], of_head, strict=True))
 
     rng = np.random.default_rng(job.seed)
-    with arithmetic("auto"):
+    with arithmetic(variant.precision):
         for chosen in drawn(rows, rng):
             top, left = rng.integers(SIDE - CROP + 1, size=2)
             crops = inputs[chosen, top : top + CROP, left : left + CROP].astype(np.float32)
@@ -320,13 +324,12 @@ def predicted(
         ),
         reduce_retracing=True,
     )
-    with arithmetic("auto"):
-        return np.concatenate(
-            [
-                predict(inputs[some].astype(np.float32), extras[some]).numpy()
-                for some in np.array_split(rows, max(1, len(rows) // 20))
-            ]
-        )
+    return np.concatenate(
+        [
+            predict(inputs[some].astype(np.float32), extras[some]).numpy()
+            for some in np.array_split(rows, max(1, len(rows) // 20))
+        ]
+    )
 
 
 # --- The queue ------------------------------------------------------------------------------------
@@ -342,7 +345,8 @@ def measure(
     keras.utils.set_random_seed(job.seed)
     inputs, extras = rated.inputs(variant), rated.extras(variant)
     model = learn_ratings(job, extractor, rated, inputs, extras)
-    found = predicted(model, inputs, extras, rated.validation)[:, 0]
+    with arithmetic(variant.precision):
+        found = predicted(model, inputs, extras, rated.validation)[:, 0]
     quality = rated.quality[rated.validation]
     return {"srcc": srcc(found, quality), "plcc": plcc(found, quality)}
 

@@ -274,3 +274,34 @@ def numbers_missing_from(markdown: str, output: str) -> list[str]:
     stated |= {-value for value in stated}  # the words around it say "falls by"
     printed_numbers = [_number(match) for match in NUMBER.finditer(output)]
     return [number.text for number in printed_numbers if number.value not in stated]
+
+
+CODE_MARKER = re.compile(r"^# results: (\S+)#(\S+)$", re.MULTILINE)
+
+
+def wrong_literals(source: str, results: Path) -> list[str]:
+    """What a code cell claims to have from a results file and has not.
+
+    A comment `# results: FILE.json#path.{}.to.values` stands above a dictionary of numbers, or of
+    lists of them; each of its keys goes into the braces.
+    """
+    found = []
+    for match in CODE_MARKER.finditer(source):
+        below = ast.parse(source[match.end() :]).body[0]
+        if not (isinstance(below, ast.Assign) and isinstance(below.value, ast.Dict)):
+            found.append(f"{match[0]!r} does not stand above a dictionary")
+            continue
+        for key, stated in ast.literal_eval(below.value).items():
+            value: Any = json.loads((results / match[1]).read_text(encoding="utf-8"))
+            for part in match[2].format(key).split("."):
+                value = value[int(part)] if isinstance(value, list) else value[part]
+            pairs = zip(
+                stated if isinstance(stated, list) else [stated],
+                value if isinstance(value, list) else [value],
+                strict=True,
+            )
+            for one, other in pairs:
+                decimals = -int(Decimal(str(one)).as_tuple().exponent)
+                if round(other, decimals) != one:
+                    found.append(f"{key}: the cell says {one}, {match[1]} says {other}")
+    return found

@@ -13,6 +13,7 @@ from prose_numbers import (
     numbers_missing_from,
     printed,
     unfounded_numbers,
+    wrong_literals,
 )
 
 from diqa_utils.datasets.sample_iqa.sample_iqa_dataset_builder import (
@@ -71,6 +72,34 @@ def unstated_output(check: Cell, cells: list[Cell]) -> list[str]:
         return [f"{place} is a check cell: put a Markdown cell that states its numbers after it"]
     missing = numbers_missing_from(following[0].source, check.output)
     return [f"{place} prints {number}, and the text after it does not say so" for number in missing]
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=file_name)
+def test_numbers_in_code_that_name_a_results_file_are_in_it(path):
+    found = [
+        problem for cell in code_cells(path) for problem in wrong_literals(cell.source, RESULTS)
+    ]
+    assert not found, f"{path.name}: " + "; ".join(found)
+
+
+@pytest.mark.parametrize(
+    ("literal", "problem"),
+    [
+        ('{"a": [0.12, 1.5]}', None),
+        ('{"a": [0.13, 1.5]}', "a: the cell says 0.13, file.json says 0.1249"),
+        ('{"b": 2.0}', None),
+        ("[0.12]", "does not stand above a dictionary"),
+    ],
+)
+def test_numbers_in_code_are_compared_with_their_results_file(literal, problem, tmp_path):
+    (tmp_path / "file.json").write_text(
+        '{"all": {"a": {"values": [0.1249, 1.5]}, "b": {"values": 2}}}'
+    )
+    source = f"x = 1\n# results: file.json#all.{{}}.values\nVALUES = {literal}\n"
+    found = wrong_literals(source, tmp_path)
+    assert bool(found) == bool(problem)
+    if problem:
+        assert problem in found[0]
 
 
 # The extractor, on texts made up for it

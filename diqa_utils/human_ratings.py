@@ -219,7 +219,7 @@ def falling_statistics(
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
-    measure = tf.function(image_statistics, reduce_retracing=True)
+    measure = tf.function(image_statistics, reduce_retracing=True, autograph=False)
 
     def worse_copies(numbered: tuple[int, np.ndarray]) -> np.ndarray:
         index, picture = numbered

@@ -192,6 +192,28 @@ def bare_steps(precisions: list[str]) -> dict[str, Callable[[], Any]]:
     return ways
 
 
+def layer_rates(precision: str) -> dict[str, float]:
+    """Returns how many billion operations a second each convolution of f does, forward."""
+    ways, work, side, channels = {}, {}, PATCH, 1
+    for number, (filters, stride) in enumerate(CONVOLUTIONS, start=1):
+        values = tf.nn.relu(tf.random.normal((BATCH, side, side, channels)))
+        kernel = tf.random.normal((3, 3, channels, filters)) / (9 * channels) ** 0.5
+        convolve = tf.function(
+            lambda v=values, k=kernel, s=stride: tf.nn.relu(tf.nn.conv2d(v, k, s, "SAME"))
+        )
+
+        def layer(convolve: Any = convolve) -> None:
+            with arithmetic(precision):
+                convolve()
+
+        side = -(-side // stride)
+        ways[f"conv{number}"] = layer
+        work[f"conv{number}"] = 2 * BATCH * side**2 * 9 * channels * filters
+        channels = filters
+    times = in_turn(ways, rounds=15, warm_up=2)
+    return {name: work[name] / seconds(times[name])["median"] / 1e9 for name in ways}
+
+
 def measure() -> dict[str, Any]:
     """Times both steps of training in both precisions."""
     pairs = pictures.pairs(NUMBER)
@@ -222,6 +244,7 @@ def measure() -> dict[str, Any]:
             "share_of_matmul": step / matmul,
             "matmul_gflops": matmul,
             "step_gflops": step,
+            "layers": layer_rates(name),
             "difference": check_the_step(pairs, name),
             "scores": {
                 "baseline_images_per_s": _rate(of_scores["baseline"], NUMBER),

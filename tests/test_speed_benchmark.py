@@ -57,7 +57,8 @@ def test_a_ratio_is_the_median_of_the_rounds():
     assert timing.ratios(times, "slow", "fast") == expected
 
 
-def test_operations_are_those_that_tensorflow_counts():
+def test_operations_are_those_that_tensorflow_counts(monkeypatch):
+    monkeypatch.setattr("diqa_utils.models.CONVOLUTIONS", training.CONVOLUTIONS)
     side = 64
     model = build_error_map_model()
     graph = tf.function(lambda image: model(image)).get_concrete_function(

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from diqa_utils._graphs import as_it_is, compiled
 from diqa_utils._precision import arithmetic
 from diqa_utils._rated_pictures import RatedPictures
 from diqa_utils._stages import FeaturesStage
@@ -220,7 +221,7 @@ class LearnFeatures:
             )
 
         numbers = tf.data.Dataset.range(self.steps)
-        return numbers.map(to_batch, num_parallel_calls=2, deterministic=True).prefetch(4)
+        return numbers.map(as_it_is(to_batch), num_parallel_calls=2, deterministic=True).prefetch(4)
 
     def step(self, normalized: tf.Tensor, extras: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
         """Takes a step and returns the mean squared error."""
@@ -246,11 +247,10 @@ class LearnFeatures:
         """The numbers that the model standardises, of some training pictures as wholes: (n, K)."""
         model = self.score_model
         features = keras.Model(model.input, model.get_layer("features").output)
-        predict = tf.function(
+        predict = compiled(
             lambda normalized, extras: features(
                 {"normalized": normalized, "hand_crafted": extras}, training=False
-            ),
-            reduce_retracing=True,
+            )
         )
         with arithmetic(self.recipe.precision):
             some = [_whole(self.pictures, row) for row in self.rows[:PICTURES_TO_STANDARDIZE]]
@@ -303,7 +303,7 @@ def _score_of_whole(score_model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor]
         inputs = {"normalized": normalized, "hand_crafted": extras}
         return score_model(inputs, training=False)[0, 0]
 
-    return tf.function(score, reduce_retracing=True)
+    return compiled(score)
 
 
 def _standardize(model: keras.Model, features: np.ndarray) -> None:

@@ -222,7 +222,7 @@ def _ms_ssim(reference: np.ndarray, distorted: np.ndarray) -> float:
 
 
 # Compiled once, for images of any size: some fifty small operations take long one by one.
-@tf.function(input_signature=[tf.TensorSpec((None, None, 1))] * 2)
+@tf.function(input_signature=[tf.TensorSpec((None, None, 1))] * 2, autograph=False)
 def _ms_ssim_graph(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
     return tf.image.ssim_multiscale(reference, distorted, max_val=1.0)
 

@@ -37,6 +37,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
+from diqa_utils._graphs import as_it_is, compiled
 from diqa_utils._learning import LearnFeatures, LearnStatistics, TrainedPredictor
 from diqa_utils._rated_pictures import RatedPictures
 from diqa_utils._stages import ErrorMapStage, FeaturesStage, StatisticsStage, from_settings
@@ -168,7 +169,7 @@ def prepare_pictures(
     half_made = path.with_name(f"incomplete-{path.name}")
     shutil.rmtree(half_made, ignore_errors=True)
     half_made.mkdir(parents=True)
-    examples = dataset.map(example, num_parallel_calls=tf.data.AUTOTUNE).prefetch(8)
+    examples = dataset.map(as_it_is(example), num_parallel_calls=tf.data.AUTOTUNE).prefetch(8)
     number = max(0, int(dataset.cardinality())) or None
     sizes, rows = [], []
     with open(half_made / "pixels.float16", "wb") as file:
@@ -219,7 +220,7 @@ def falling_statistics(
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
-    measure = tf.function(image_statistics, reduce_retracing=True, autograph=False)
+    measure = compiled(image_statistics)
 
     def worse_copies(numbered: tuple[int, np.ndarray]) -> np.ndarray:
         index, picture = numbered
@@ -323,7 +324,7 @@ def train_on_ratings(
     run.train(
         stage.epochs,
         stage.batches,
-        tf.function(stage.step, reduce_retracing=True),
+        compiled(stage.step),
         stage.validate,
         precision=stage.precision,
         progress=progress,

@@ -14,7 +14,7 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from os import PathLike
@@ -27,6 +27,7 @@ import tensorflow as tf
 from PIL import Image
 
 from diqa_utils import _weights
+from diqa_utils._graphs import compiled
 from diqa_utils._precision import arithmetic, check_precision
 from diqa_utils._tiles import tiles
 from diqa_utils._validation import as_batch, to_unit_range
@@ -129,8 +130,8 @@ class _Predictor(ABC):
         self.card = dict(card or {})
         self.precision = precision
         # A graph of its own: what is normalised in bfloat16 is no longer what f knows.
-        self._normalize = _compiled(normalize)
-        self._error_map = _compiled(lambda normalized: error_map_model(normalized, training=False))
+        self._normalize = compiled(normalize)
+        self._error_map = compiled(lambda normalized: error_map_model(normalized, training=False))
 
     def score(self, picture: Any) -> Any:
         """Scores pictures.
@@ -314,8 +315,8 @@ class Predictor(_Predictor):
                 "hand_crafted": hand_crafted_features(pixels, alpha=alpha),
             }
 
-        self._inputs = _compiled(inputs)
-        self._quality = _compiled(lambda inputs: score_model(inputs, training=False)[:, 0])
+        self._inputs = compiled(inputs)
+        self._quality = compiled(lambda inputs: score_model(inputs, training=False)[:, 0])
 
     def _qualities(self, batch: np.ndarray) -> Iterable[Any]:
         inputs = self._inputs(batch)
@@ -369,8 +370,8 @@ class ExtendedPredictor(_Predictor):
             batch = to_unit_range(pixels[tf.newaxis], name="picture")
             return _sums_over(batch, tuple(tf.unstack(box)))
 
-        self._sums = _compiled(sums)
-        self._of_means = _compiled(lambda means: score_model(_from_means(means), training=False))
+        self._sums = compiled(sums)
+        self._of_means = compiled(lambda means: score_model(_from_means(means), training=False))
 
     def _qualities(self, batch: np.ndarray) -> Iterable[Any]:
         return [self._quality(picture) for picture in batch]
@@ -525,15 +526,6 @@ def _sample_iqa_predictor() -> Predictor:
 @cache
 def _packaged_predictor(name: str) -> Predictor | ExtendedPredictor:
     return load_predictor(PACKAGED / name)
-
-
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A graph for pictures of any size.
-
-    Without AutoGraph, which takes most of the time until the first picture is scored: nothing here
-    branches on a tensor.
-    """
-    return tf.function(function, reduce_retracing=True, autograph=False)
 
 
 def _read_ahead(

@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from diqa_utils._graphs import as_it_is
 from diqa_utils.maps import (
     DEFAULT_ALPHA,
     DEFAULT_EXPONENT,
@@ -186,7 +187,7 @@ def _examples(
     first = next(iter(dataset.take(1)), None)
     if first is None:
         raise ValueError("The dataset is empty: there is nothing to make batches of.")
-    examples = dataset.map(make, num_parallel_calls=tf.data.AUTOTUNE)
+    examples = dataset.map(as_it_is(make), num_parallel_calls=tf.data.AUTOTUNE)
     number = int(dataset.cardinality())
     if 0 < number * _bytes(make(first)) <= memory_limit:
         return examples.cache(), True
@@ -219,7 +220,7 @@ def _patches(
     # A fresh pair of numbers for every patch of every epoch, from one seed.
     seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
     patches = tf.data.Dataset.zip(passes, seeds).map(
-        lambda example, numbers: _random_patch(example, patch_size, numbers),
+        as_it_is(lambda example, numbers: _random_patch(example, patch_size, numbers)),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
     if in_turn:

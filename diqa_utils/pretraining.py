@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from diqa_utils._graphs import as_it_is
 from diqa_utils.distortions import DISTORTIONS, FAMILIES, LEVELS, distort
 from diqa_utils.images import read_image
 from diqa_utils.maps import DEFAULT_ALPHA, DEFAULT_EXPONENT, OUTPUT_STRIDE
@@ -132,7 +133,7 @@ def pristine_batches(
         return _patches_of_squares((distorted, target, reliability), patch_size)
 
     pairs = damaged_pairs(pictures, batch_size // 4, distortions, seed=seed, first=first)
-    return pairs.map(to_batch, num_parallel_calls=2, deterministic=True).prefetch(4)
+    return pairs.map(as_it_is(to_batch), num_parallel_calls=2, deterministic=True).prefetch(4)
 
 
 def damaged_pairs(
@@ -167,7 +168,7 @@ def damaged_pairs(
         return tf.ensure_shape(pairs, [number, 2, CROP, CROP, 3])
 
     indices = tf.data.Dataset.range(first, tf.int64.max)
-    return indices.map(to_pairs, num_parallel_calls=2, deterministic=True)
+    return indices.map(as_it_is(to_pairs), num_parallel_calls=2, deterministic=True)
 
 
 def _patches_of_squares(example: tuple[tf.Tensor, ...], patch_size: int) -> tuple[tf.Tensor, ...]:

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
+from diqa_utils._graphs import compiled
 from diqa_utils._precision import arithmetic, check_precision
 from diqa_utils.losses import weighted_error_map_loss
 
@@ -119,9 +120,7 @@ def train_error_map_model(
     check_precision(precision)
     optimizer = optimizer or keras.optimizers.Nadam(DEFAULT_LEARNING_RATE)
     optimizer.build(model.trainable_variables)
-    step = tf.function(
-        lambda *batch: train_step(model, optimizer, batch, border=border), reduce_retracing=True
-    )
+    step = compiled(lambda *batch: train_step(model, optimizer, batch, border=border))
     run = _Run(model, folder, optimizer=optimizer)
     batches_of = training if callable(training) else _one_after_the_other(training, run, epochs)
     return run.train(
@@ -440,7 +439,7 @@ def _features(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the 130 features of every image, (N, 130), and the qualities, (N,)."""
     features = keras.Model(model.inputs, model.get_layer("features").output)
-    predict = tf.function(lambda inputs: features(inputs, training=False), reduce_retracing=True)
+    predict = compiled(lambda inputs: features(inputs, training=False))
     pairs = [
         (predict(inputs).numpy(), quality.numpy())
         for inputs, quality in tqdm(iter(batches), "features", disable=not progress, leave=False)

@@ -187,7 +187,7 @@ def test_missing_pictures_are_named(prepared, tmp_path):
 def test_worse_copies_are_measured(falling, examples):
     assert falling.shape == (3, 6, len(STATISTICS))
     pictures = [one["distorted_image"][:56, :64] for one in examples[:3]]
-    np.testing.assert_allclose(falling[:, 0], image_statistics(np.stack(pictures)), atol=0.03)
+    np.testing.assert_allclose(falling[:, 0], image_statistics(np.stack(pictures)), atol=0.05)
     assert np.abs(falling[:, 5] - falling[:, 0]).max(axis=1).min() > 0.3
     again = falling_statistics(pictures, number=9, progress=False)
     np.testing.assert_array_equal(again, falling)

@@ -7,6 +7,9 @@ python -m benchmarks accuracy             # everything else: some take hours
 
 import argparse
 import importlib
+import json
+import subprocess
+import sys
 from typing import Any
 
 from benchmarks import results
@@ -50,10 +53,7 @@ def main() -> None:
 
 
 def measure_speed(parts: list[str]) -> None:
-    """Measures some parts and keeps what is known of the others on this machine."""
-    from diqa_utils._quiet import start_tensorflow_quietly
-
-    start_tensorflow_quietly()
+    """Measures some parts, each in a process of its own, and keeps what is known of the others."""
     from benchmarks.speed import machine, report
 
     known = results.load(NAME) if (results.FOLDER / f"{NAME}.json").exists() else {}
@@ -62,10 +62,22 @@ def measure_speed(parts: list[str]) -> None:
     kept["machine"] = this
     for part in parts:
         print(f"== {part}", flush=True)
-        found = importlib.import_module(f"benchmarks.speed.{part}").measure()
+        found = _in_a_process(part)
         kept |= found if part == "startup" else {part: found}
         results.write(NAME, results.rounded(kept, DIGITS))
     report.show(kept)
+
+
+def _in_a_process(part: str) -> dict[str, Any]:
+    """Measures a part: what another one has left in memory must not slow it down."""
+    code = (
+        "from diqa_utils._quiet import start_tensorflow_quietly; start_tensorflow_quietly();"
+        f"from benchmarks.speed import {part}; import json; print(json.dumps({part}.measure()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ from diqa_utils.maps import (
     hand_crafted_features,
 )
 from diqa_utils.metrics import plcc, srcc
-from diqa_utils.models import HIDDEN_L2, build_error_map_model, build_score_model
+from diqa_utils.models import build_error_map_model, build_score_model
 from diqa_utils.preprocessing import normalize, to_gray
 from diqa_utils.pretraining import (
     KADID_TYPES,
@@ -77,15 +77,11 @@ class Variant:
     alpha: float = DEFAULT_ALPHA
     head_kernel: int = 1
     border: int = 0
-    patches: bool = False
     hidden_layers: int = 1
-    weight_penalty: float = HIDDEN_L2
-    mirror: bool = True
-    precision: str = "auto"
 
 
 #: What step 1 depends on.
-STEP_1 = ("reliability", "normalization", "exponent", "alpha", "head_kernel", "border", "precision")
+STEP_1 = ("reliability", "normalization", "exponent", "alpha", "head_kernel", "border")
 
 ABLATIONS = {
     "whole": Variant(),
@@ -102,12 +98,8 @@ CHOICES = {
     "alpha_51": Variant(alpha=51.0),
     "head_kernel_3": Variant(head_kernel=3),
     "border_4": Variant(border=4),
-    "patches": Variant(border=4, patches=True),
     "hidden_layers_0": Variant(hidden_layers=0),
     "hidden_layers_2": Variant(hidden_layers=2),
-    "weight_penalty_5e-4": Variant(weight_penalty=5e-4),
-    "not_mirrored": Variant(mirror=False),
-    "float32": Variant(precision="float32"),
 }
 
 VARIANTS = ABLATIONS | CHOICES
@@ -241,7 +233,7 @@ def learn_error_maps(variant: Variant, seed: int, pictures: list[np.ndarray]) ->
         lambda pair: _patches_of_squares(error_map_example(pair, variant), CROP),
         num_parallel_calls=2,
     )
-    with arithmetic(variant.precision):
+    with arithmetic("auto"):
         for batch in batches.take(ERROR_MAP_STEPS).prefetch(4):
             step(*batch)
     return model
@@ -255,13 +247,11 @@ def learn_ratings(
     model = build_score_model(
         extractor,
         border=variant.border,
-        patches=variant.patches,
         hidden_layers=variant.hidden_layers,
-        weight_penalty=variant.weight_penalty,
     )
     rows = rated.training[: job.rated]
     known = rows[:KNOWN_TO_STANDARDIZE]
-    with arithmetic(variant.precision):
+    with arithmetic("auto"):
         standardize(model, inputs, extras, known)
     of_f = extractor.trainable_variables
     known = {id(one) for one in of_f}
@@ -286,11 +276,11 @@ def learn_ratings(
         optimizers[1].apply_gradients(zip(gradients[len(of_f) :], of_head, strict=True))
 
     rng = np.random.default_rng(job.seed)
-    with arithmetic(variant.precision):
+    with arithmetic("auto"):
         for chosen in drawn(rows, rng):
             top, left = rng.integers(SIDE - CROP + 1, size=2)
             crops = inputs[chosen, top : top + CROP, left : left + CROP].astype(np.float32)
-            crops = crops[:, :, ::-1] if rng.random() < 0.5 and variant.mirror else crops
+            crops = crops[:, :, ::-1] if rng.random() < 0.5 else crops
             step(crops, extras[chosen], np.float32(rated.quality[chosen]))
     return model
 
@@ -345,7 +335,7 @@ def measure(
     keras.utils.set_random_seed(job.seed)
     inputs, extras = rated.inputs(variant), rated.extras(variant)
     model = learn_ratings(job, extractor, rated, inputs, extras)
-    with arithmetic(variant.precision):
+    with arithmetic("auto"):
         found = predicted(model, inputs, extras, rated.validation)[:, 0]
     quality = rated.quality[rated.validation]
     return {"srcc": srcc(found, quality), "plcc": plcc(found, quality)}

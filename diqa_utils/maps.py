@@ -71,8 +71,9 @@ def error_map(reference: Any, distorted: Any, *, exponent: float = DEFAULT_EXPON
 
     difference = tf.abs(reference_batch - distorted_batch)
     differs = difference > ROUNDING
-    # The inner `where` keeps 0 ^ (p - 1) out of the gradient: infinity times zero is NaN.
-    power = tf.where(differs, difference, 1.0) ** exponent
+    # The inner `where` keeps 0 ^ (p - 1) out of the gradient: infinity times zero is NaN. And
+    # exp and log: several times as fast as a power.
+    power = tf.exp(exponent * tf.math.log(tf.where(differs, difference, 1.0)))
     return like(tf.where(differs, power, 0.0), distorted)
 
 

@@ -243,8 +243,10 @@ def _random_patch(
     mirrored = uniform[2] < 0.5
 
     def cut(values: tf.Tensor, side: int, top: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
-        patch = tf.image.crop_to_bounding_box(values, top, left, side, side)
-        return tf.where(mirrored, patch[:, ::-1], patch)
+        columns = left + tf.range(side)
+        columns = tf.where(mirrored, columns[::-1], columns)
+        patch = tf.gather(values[top : top + side], columns, axis=1)
+        return tf.ensure_shape(patch, (side, side, 1))
 
     return (
         cut(normalized, patch_size, row * OUTPUT_STRIDE, column * OUTPUT_STRIDE),

@@ -43,14 +43,14 @@ def measure() -> dict[str, Any]:
         "one forward pass": _loop(theirs, _compiled(_one_pass)),
         "a smaller filter": _loop(ours, _compiled(_one_pass)),
         "patches": _loop(patches(pairs, memory_limit=0), _compiled(_one_pass)),
-        "examples kept": _loop(patches(pairs, memory_limit=2**30), _compiled(_one_pass)),
+        "examples kept": _loop(patches(pairs), _compiled(_one_pass)),
     }
     if "bfloat16" in machine.precisions():
-        kept = patches(pairs, memory_limit=2**30)
+        kept = patches(pairs)
         rungs["bfloat16"] = _loop(kept, _compiled(_one_pass), precision="bfloat16")
     times = in_turn(rungs, rounds=ROUNDS)
     # Alone, and seldom: the compiler itself takes long.
-    xla = _loop(patches(pairs, memory_limit=2**30), _compiled(_one_pass, jit_compile=True))
+    xla = _loop(patches(pairs), _compiled(_one_pass, jit_compile=True))
     times |= in_turn({"XLA": xla}, rounds=2)
     worth = {
         name: pictures_worth(NUMBER) for name in ("patches", "examples kept", "bfloat16", "XLA")

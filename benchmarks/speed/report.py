@@ -38,12 +38,16 @@ STARTUP = {
 
 
 def _training(precision: str, one: dict[str, Any]) -> list[Row]:
-    kept, product, step = (
-        one[key] for key in ("kept_images_per_s", "matmul_gflops", "step_gflops")
+    streaming, product, step = (
+        one[key] for key in ("streaming_images_per_s", "matmul_gflops", "step_gflops")
     )
     return [
         _rate(f"training f and g, {precision}", one),
-        _row("  with examples kept", ours=f"{kept:.2f} /s", ratio=_times(one["kept_ratio"])),
+        _row(
+            f"  examples made anew, {precision}",
+            ours=f"{streaming:.2f} /s",
+            ratio=_times(one["streaming_ratio"]),
+        ),
         _rate(f"training f and h, {precision}", one["scores"]),
         _row(
             f"matrix product and step, {precision}",

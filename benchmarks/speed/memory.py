@@ -28,7 +28,7 @@ from diqa_utils.training import train_step
 NUMBERS = (100, 1_000, 10_000, 20_000)
 
 #: Side of a made picture, of the patch that is cut from it, and patches in a batch.
-SIDE, PATCH, BATCH = 160, 112, 16
+SIDE, PATCH, BATCH = 112, 80, 16
 
 REFERENCES = 100
 

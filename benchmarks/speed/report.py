@@ -96,12 +96,12 @@ def _memory(one: dict[str, Any]) -> list[Row]:
 def _ladder(one: dict[str, Any]) -> list[Row]:
     return [
         _row(
-            f"ladder: {rung['name']}",
+            f"ladder: {name.replace('_', ' ')}",
             ours=f"{rung['median']:.3f} s",
-            ratio=_times(one["ratio"][rung["name"]]),
+            ratio=_times(rung["ratio"]),
             spread=f"{rung['low']:.3f} to {rung['high']:.3f} s",
         )
-        for rung in one["rungs"]
+        for name, rung in one.items()
     ]
 
 

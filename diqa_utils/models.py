@@ -147,6 +147,8 @@ def build_score_model(
     References:
         Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
 
+    Chapter: notebooks/12-what-each-part-is-worth.ipynb
+
     Chapter: notebooks/07-regressing-the-score.ipynb
     """
     for name, number in (("hidden_layers", hidden_layers), ("weight_penalty", weight_penalty)):

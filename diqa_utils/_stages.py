@@ -90,10 +90,10 @@ class FeaturesStage:
         weight_decay: of AdamW.
         beta_2: how slowly AdamW forgets the squares of past gradients.
         mirror: whether every other crop is mirrored.
-        border: as in `build_score_model`, and so are the three that follow.
+        border: cells of f's output that are left out at each side before it is pooled.
         patches: whether f sees patches of 112 pixels, with a step of 80.
         hidden_layers: of the head h.
-        weight_penalty: on the weights of the hidden layers.
+        weight_penalty: on the squared weights of the hidden layers.
 
     Chapter: notebooks/11-human-ratings.ipynb
     """

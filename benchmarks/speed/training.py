@@ -34,7 +34,7 @@ PATCHES_PER_PICTURE = round(pictures.PIXELS / PATCH**2)
 
 RATE = 1e-4
 
-#: How far the answers may differ, in each precision: a loss, relative to it, and weights.
+#: How far the answers may differ, in each precision: a loss, as a share of it, and error maps.
 TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2}
 
 

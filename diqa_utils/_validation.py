@@ -73,15 +73,26 @@ def to_unit_range(batch: tf.Tensor, *, name: str) -> tf.Tensor:
     Raises:
         ValueError: if they are neither uint8 nor floating-point in 0..1, or a value is NaN.
     """
+    check_pixels(batch, name=name)
+    return scaled(batch)
+
+
+def scaled(batch: tf.Tensor) -> tf.Tensor:
+    """Returns images that passed `check_pixels` as float32 in 0..1."""
+    values = tf.cast(batch, tf.float32)
+    return values / 255.0 if batch.dtype == tf.uint8 else values
+
+
+def check_pixels(batch: tf.Tensor, *, name: str) -> None:
+    """Raises ValueError if images are neither uint8 nor floating-point in 0..1, or one is NaN."""
     if batch.dtype == tf.uint8:
-        return tf.cast(batch, tf.float32) / 255.0
+        return
     if not batch.dtype.is_floating:
         raise ValueError(
             f"{name} must be uint8 in 0..255 or floating-point in 0..1, not {batch.dtype.name}."
         )
     check_finite(batch, name=name)
     check_unit_range(batch, name=name)
-    return tf.cast(batch, tf.float32)
 
 
 def check_finite(tensor: tf.Tensor, *, name: str) -> None:

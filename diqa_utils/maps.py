@@ -152,13 +152,17 @@ def downscale(image_map: Any) -> tf.Tensor:
     """
     batch = as_float(as_batch(image_map, name="image_map"), name="image_map")
     # Padding "SAME" would put some of the zeros before the first pixel, which shifts every block.
-    missing = -tf.shape(batch)[1:3] % OUTPUT_STRIDE
-    padding = [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]]
-    blocks, shares = (
-        tf.nn.avg_pool2d(tf.pad(values, padding), OUTPUT_STRIDE, OUTPUT_STRIDE, padding="VALID")
-        for values in (batch, tf.ones_like(batch))
-    )
+    height, width = tf.unstack(tf.shape(batch)[1:3])
+    padding = [[0, 0], [0, -height % OUTPUT_STRIDE], [0, -width % OUTPUT_STRIDE], [0, 0]]
+    blocks = tf.nn.avg_pool2d(tf.pad(batch, padding), OUTPUT_STRIDE, OUTPUT_STRIDE, padding="VALID")
+    shares = _shares(height)[:, None, None] * _shares(width)[:, None]
     return like(blocks / shares, image_map)
+
+
+def _shares(side: tf.Tensor) -> tf.Tensor:
+    """Returns which part of each block along a side lies within the image."""
+    pixels = tf.minimum(side - tf.range(0, side, OUTPUT_STRIDE), OUTPUT_STRIDE)
+    return tf.cast(pixels, tf.float32) / OUTPUT_STRIDE
 
 
 def hand_crafted_features(image: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Tensor:

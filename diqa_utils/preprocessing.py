@@ -22,9 +22,10 @@ from diqa_utils._validation import (
     MINIMUM_SIZE,
     as_batch,
     as_float,
+    check_pixels,
     check_unit_range,
     like,
-    to_unit_range,
+    scaled,
 )
 
 __all__ = ["MINIMUM_SIZE", "low_frequency", "normalize", "to_gray"]
@@ -79,11 +80,14 @@ def to_gray(image: Any) -> tf.Tensor:
 
     Chapter: notebooks/02-normalisation.ipynb
     """
-    batch = to_unit_range(as_batch(image, name="image", channels=(1, 3)), name="image")
-    if batch.shape[-1] == 3:
-        red, green, blue = (batch[..., k : k + 1] * LUMA_WEIGHTS[k] for k in range(3))
-        batch = red + green + blue  # three times as fast as a sum over the last axis
-    return like(batch, image)
+    batch = as_batch(image, name="image", channels=(1, 3))
+    check_pixels(batch, name="image")
+    if batch.shape[-1] == 1:
+        return like(scaled(batch), image)
+    # Channel by channel: several times as fast as a sum over the last axis, and no copy of the
+    # picture in floating-point.
+    red, green, blue = (scaled(batch[..., k : k + 1]) * LUMA_WEIGHTS[k] for k in range(3))
+    return like(red + green + blue, image)
 
 
 def low_frequency(gray: Any) -> tf.Tensor:

@@ -2,6 +2,7 @@
 
 python -m benchmarks                      # speed, all of it: what `make bench` does
 python -m benchmarks normalization memory # parts of it
+python -m benchmarks learned_metrics      # speed beside metrics of pyiqa, which it needs
 python -m benchmarks accuracy             # everything else: some take hours
 """
 
@@ -17,6 +18,9 @@ from benchmarks import results
 #: Parts of the speed benchmark, whose results stand together in speed.json.
 SPEED = ("training", "normalization", "scoring", "startup", "memory", "ladder")
 
+#: A part that has to be asked for: it needs pyiqa.
+COMPARISON = "learned_metrics"
+
 #: The other benchmarks, each with a results file of its own.
 ACCURACY = (
     "original_faults",
@@ -27,6 +31,7 @@ ACCURACY = (
     "pretraining",
     "human_ratings",
     "ablations",
+    "precision",
 )
 
 NAME = "speed"
@@ -39,16 +44,18 @@ def main() -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"accuracy, or some of {', '.join(SPEED + ACCURACY)}",
+        help=f"accuracy, or some of {', '.join((*SPEED, COMPARISON, *ACCURACY))}",
     )
     names = parser.parse_args().names
-    if unknown := set(names) - {"accuracy", *SPEED, *ACCURACY}:
+    if unknown := set(names) - {"accuracy", *SPEED, COMPARISON, *ACCURACY}:
         parser.error(f"there is no benchmark {min(unknown)!r}: see --help")
     asked = [one for name in names for one in (ACCURACY if name == "accuracy" else [name])]
     for name in (one for one in asked if one in ACCURACY):
         print(f"== {name}")
         importlib.import_module(f"benchmarks.{name}").main()
-    if parts := [one for one in asked if one in SPEED] or ([] if names else list(SPEED)):
+    if parts := [one for one in asked if one in (*SPEED, COMPARISON)] or (
+        [] if names else list(SPEED)
+    ):
         measure_speed(parts)
 
 

@@ -21,6 +21,7 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from diqa_utils._graphs import compiled
+from diqa_utils._memory import give_back
 from diqa_utils._precision import arithmetic, check_precision
 from diqa_utils.losses import weighted_error_map_loss
 
@@ -62,6 +63,8 @@ def train_step(
         The loss before the step, a float32 scalar.
 
     Chapter: notebooks/06-the-error-map-model.ipynb
+
+    Chapter: notebooks/13-speed.ipynb
     """
     normalized, target, reliability = batch
     with tf.GradientTape() as tape:
@@ -355,6 +358,7 @@ class _Run:
                 f"The first epoch ended with a validation loss of {validation_loss}: lower the "
                 "learning rate, or look for an image that is not finite."
             )
+        give_back()
         improved = validation_loss < min(self.history["validation_loss"], default=np.inf)
         self.history["loss"].append(loss)
         self.history["validation_loss"].append(validation_loss)

@@ -12,7 +12,7 @@ from benchmarks.speed.timing import agree, in_turn, ratios, seconds
 from diqa_utils._color import LUMA_WEIGHTS
 from diqa_utils.preprocessing import BINOMIAL_ROW, MARGIN_BEFORE, normalize
 
-ROUNDS = 25
+ROUNDS = 75
 
 #: Bytes that have to pass through memory for a pixel: three are read, a float32 is written.
 BYTES = 3 + 4

@@ -21,6 +21,7 @@ def rows(results: dict[str, Any]) -> list[Row]:
         ("scoring", _scoring),
         ("memory", _memory),
         ("ladder", _ladder),
+        ("learned_metrics", _learned_metrics),
     ):
         found += part(results[name]) if name in results else []
     return found + [
@@ -102,6 +103,21 @@ def _ladder(one: dict[str, Any]) -> list[Row]:
             spread=f"{rung['low']:.3f} to {rung['high']:.3f} s",
         )
         for name, rung in one.items()
+    ]
+
+
+def _learned_metrics(one: dict[str, Any]) -> list[Row]:
+    return [
+        _row(
+            f"one picture: {name.replace('_', ' ')}",
+            baseline=f"{metric['million_parameters']:.2f} million parameters",
+            ours=f"{metric['s']['median'] * 1e3:.0f} ms",
+            ratio=_times(metric["times_the_extended"]),
+            spread=f"{metric['billion_multiply_adds']:.1f} billion multiply-adds"
+            if "billion_multiply_adds" in metric
+            else "",
+        )
+        for name, metric in one.items()
     ]
 
 

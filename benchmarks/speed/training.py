@@ -39,18 +39,23 @@ RATE = 1e-4
 TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2}
 
 
+def forward_operations(height: int, width: int) -> list[int]:
+    """Returns the multiplications and additions of f's convolutions and of g, forward."""
+    found, channels = [], 1
+    for filters, stride in CONVOLUTIONS:
+        height, width = -(-height // stride), -(-width // stride)
+        found.append(2 * height * width * 9 * channels * filters)
+        channels = filters
+    return [*found, 2 * height * width * channels]
+
+
 def operations(side: int) -> int:
     """Returns the multiplications and additions of a training step on a square.
 
     A forward pass, and as much again for the gradients by the weights and by the inputs; nobody
     asks for the gradient by the picture.
     """
-    forward, channels = [], 1
-    for filters, stride in CONVOLUTIONS:
-        side = -(-side // stride)
-        forward.append(2 * side**2 * 9 * channels * filters)
-        channels = filters
-    forward.append(2 * side**2 * channels)
+    forward = forward_operations(side, side)
     return 3 * sum(forward) - forward[0]
 
 
@@ -78,15 +83,16 @@ def tutorial_examples(pairs: np.ndarray) -> tf.data.Dataset:
     )
 
 
-def tutorial_step(model: keras.Model, optimizer: keras.Optimizer, batch: Any) -> tf.Tensor:
-    """One of its steps; returns the loss."""
+def tutorial_step(
+    model: keras.Model, optimizer: keras.Optimizer, batch: Any
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """One of its steps; returns the loss, and the accuracy that it printed."""
     normalized, target, reliability = batch
     with tf.GradientTape() as tape:
         value = original_tutorial.loss(target, model(normalized, training=True), reliability)
     gradients = tape.gradient(value, model.trainable_variables)
     optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-    original_tutorial.accuracy(target, model(normalized, training=False))
-    return value
+    return value, original_tutorial.accuracy(target, model(normalized, training=False))
 
 
 def tutorial_scores(pairs: np.ndarray, quality: np.ndarray) -> Callable[[], None]:
@@ -173,7 +179,7 @@ def check_the_step(pairs: np.ndarray, precision: str) -> dict[str, float]:
     step = tf.function(lambda *parts: train_step(ours, optimizers[0], parts))
     with arithmetic(precision):
         losses = [float(step(*batch)) for _ in range(3)]
-    expected = [float(tutorial_step(theirs, optimizers[1], batch)) for _ in range(3)]
+    expected = [float(tutorial_step(theirs, optimizers[1], batch)[0]) for _ in range(3)]
     relative = np.array(losses) / np.array(expected)
     tolerance = TOLERANCE[precision]
     maps = [model(batch[0], training=False) for model in (ours, theirs)]

@@ -318,6 +318,14 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(step, tmp_path, undist
     assert len(rows(tmp_path)[1]) == EPOCHS
 
 
+@every_step
+def test_free_memory_goes_back_to_the_system_after_each_epoch(step, monkeypatch):
+    calls = []
+    monkeypatch.setattr(training, "give_back", lambda: calls.append("again"))
+    step.train(new(step.build), EPOCHS)
+    assert len(calls) == EPOCHS
+
+
 def test_batches_without_end_are_asked_for_by_epoch(tmp_path):
     """A function gives the batches of an epoch; a stopped run asks for those to come only."""
     _, validation = step_1_data()

@@ -102,7 +102,7 @@ def _ladder(one: dict[str, Any]) -> list[Row]:
             ratio=_times(rung["ratio"]),
             spread=f"{rung['low']:.3f} to {rung['high']:.3f} s",
         )
-        for name, rung in one.items()
+        for name, rung in sorted(one.items(), key=lambda rung: -rung[1]["median"])
     ]
 
 

@@ -27,6 +27,7 @@ from PIL import Image
 
 from benchmarks import real_data
 from benchmarks.results import rounded, write
+from benchmarks.speed.memory import KEEPING
 from diqa_utils import datasets, pipelines
 from diqa_utils.datasets import _store
 from diqa_utils.datasets.sample_iqa import sample_iqa_dataset_builder as sample
@@ -139,35 +140,55 @@ def _pass(dataset: tf.data.Dataset) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - busy
 
 
+def passes(files: Path, data_dir: Path) -> dict[str, float]:
+    """Measures the processor time of a picture in an epoch after the first, in seconds.
+
+    Nothing is trained: it is what a pipeline takes away from training.
+    """
+    dataset = _load(NUMBERS[0], files, data_dir)
+    ways = {
+        "memory" if keeping == "default" else keeping: limits for keeping, limits in KEEPING.items()
+    }
+    batches = {
+        name: PIPELINES["error_map_batches"](dataset, **limits) for name, limits in ways.items()
+    }
+    rounds = [{name: _pass(one)[1] for name, one in batches.items()} for _ in range(ROUNDS + 1)][1:]
+    return {name: median(times[name] for times in rounds) / NUMBERS[0] for name in batches}
+
+
 def memory(files: Path, data_dir: Path) -> dict[str, Any]:
     """Measures the peak of memory of one epoch in MiB, each time in a process of its own."""
     return {
         pipeline: {
-            way: {
-                str(number): _peak(pipeline, number, limit, files, data_dir) for number in NUMBERS
+            keeping: {
+                str(number): _peak(pipeline, number, keeping, files, data_dir) for number in NUMBERS
             }
-            for way, limit in (("streaming", 0), ("default", pipelines.MEMORY_LIMIT))
+            for keeping in KEEPING
         }
         for pipeline in PIPELINES
     }
 
 
-def _peak(pipeline: str, number: int, limit: int, files: Path, data_dir: Path) -> int:
-    arguments = [pipeline, str(number), str(limit), str(files), str(data_dir)]
+def _peak(pipeline: str, number: int, keeping: str, files: Path, data_dir: Path) -> int:
+    arguments = [pipeline, str(number), keeping, str(files), str(data_dir)]
     command = [sys.executable, "-m", f"benchmarks.{NAME}", *arguments]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return int(done.stdout.split()[-1])
 
 
-def one_epoch(pipeline: str, number: str, limit: str, files: str, data_dir: str) -> None:
+def one_epoch(pipeline: str, number: str, keeping: str, files: str, data_dir: str) -> None:
     """Goes through one epoch and prints the peak of memory of this process in MiB (Linux)."""
-    dataset = datasets.load(
-        "folder_iqa", split=f"rated[:{number}]", seed=0, manual_dir=files, data_dir=data_dir
-    )
-    for _ in PIPELINES[pipeline](dataset, memory_limit=int(limit)):
+    dataset = _load(int(number), Path(files), Path(data_dir))
+    for _ in PIPELINES[pipeline](dataset, **KEEPING[keeping]):
         pass
     [peak] = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     print(int(peak) // 1024)
+
+
+def _load(number: int, files: Path, data_dir: Path) -> tf.data.Dataset:
+    return datasets.load(
+        "folder_iqa", split=f"rated[:{number}]", seed=0, manual_dir=files, data_dir=data_dir
+    )
 
 
 def main() -> None:
@@ -189,8 +210,9 @@ def main() -> None:
                 rounded(results["building"][name], DIGITS),
                 rounded(results["reading"][name], DIGITS),
             )
+        results["passes"] = passes(files, data_dir)
         results["memory"] = memory(files, data_dir)
-        print(results["memory"])
+        print(results["passes"], results["memory"])
     write(NAME, rounded(results, DIGITS))
 
 

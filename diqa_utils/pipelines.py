@@ -1,8 +1,9 @@
 """From a database to batches that the two training steps take.
 
-What does not change from epoch to epoch (decoding, normalisation, maps) is computed once and kept
-in memory where it fits; cropping and flipping come after it. A larger database streams: it is
-decoded anew in every epoch, and only small patches are shuffled, so memory does not grow with it.
+What does not change from epoch to epoch (decoding, normalisation, maps) is computed once and kept:
+in memory if it is small, on disk if it is larger. Cropping and flipping come after it. A database
+too large for both streams: it is decoded anew in every epoch. From the disk and from a stream only
+small patches are shuffled, so memory does not grow with the database.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from diqa_utils._example_files import on_disk
 from diqa_utils._graphs import as_it_is
 from diqa_utils.maps import (
     DEFAULT_ALPHA,
@@ -27,7 +29,10 @@ __all__ = ["error_map_batches", "score_batches", "to_error_map_example", "to_sco
 #: Bytes of examples that are kept in memory, if nobody says.
 MEMORY_LIMIT = 2**30
 
-#: Bytes of patches that are shuffled at a time while a database streams.
+#: Bytes of examples that are kept on disk, if nobody says and memory has no room for them.
+DISK_LIMIT = 2**34
+
+#: Bytes of patches that are shuffled at a time where examples are not in memory.
 SHUFFLED_BYTES = 2**25
 
 #: Of a normalised image and its two maps, float32.
@@ -99,6 +104,7 @@ def error_map_batches(
     exponent: float = DEFAULT_EXPONENT,
     alpha: float = DEFAULT_ALPHA,
     memory_limit: int = MEMORY_LIMIT,
+    disk_limit: int = DISK_LIMIT,
 ) -> tf.data.Dataset:
     """Makes the batches of step 1.
 
@@ -114,9 +120,13 @@ def error_map_batches(
         exponent: p of the error map.
         alpha: slope of the reliability map.
         memory_limit: bytes. Normalised images and maps, about 4.5 bytes a pixel, are kept in memory
-            if they need no more; otherwise, and where nobody knows how many images there are, they
-            are made anew in every epoch, patches are shuffled within a window of 32 MiB, and whole
-            images come in the order of the dataset: let `datasets.load` shuffle those with a seed.
+            if they need no more.
+        disk_limit: bytes. If they need more than that, but no more than this, this function makes
+            them all and writes them below the folder that `DIQA_CACHE_DIR` names (the user's cache
+            folder without it); they are deleted when the batches or the process are gone. Patches
+            are then shuffled within a window of 32 MiB. If they need more still, and where nobody
+            knows how many images there are, they are made anew in every epoch, and whole images
+            come in the order of the dataset: let `datasets.load` shuffle those with a seed.
 
     Returns:
         A dataset of (normalised images, error maps, reliability maps); float32.
@@ -124,6 +134,7 @@ def error_map_batches(
     Raises:
         ValueError: if the dataset is empty, the patch size is no multiple of four from 48 to the
             size of the images, there are no patches per image, or patches have no seed.
+        OSError: if the disk has no room for what `disk_limit` allows.
         tf.errors.InvalidArgumentError: while iterating, if images differ in size and one is
             smaller than a patch.
 
@@ -131,16 +142,16 @@ def error_map_batches(
     """
     if patch_size is not None:
         _check_patches(patch_size, patches_per_image, seed)
-    examples, kept = _examples(
+        _check_size(patch_size, dataset.element_spec["distorted_image"].shape)
+    examples, in_memory = _examples(
         dataset,
         lambda features: to_error_map_example(features, exponent=exponent, alpha=alpha),
-        memory_limit,
+        seed=seed,
+        memory_limit=memory_limit,
+        disk_limit=disk_limit,
     )
-    if kept:
-        examples = _shuffled(examples, seed)
     if patch_size is not None and seed is not None:
-        _check_size(patch_size, examples.element_spec[0].shape)
-        examples = _patches(examples, patch_size, patches_per_image, seed, in_turn=kept)
+        examples = _patches(examples, patch_size, patches_per_image, seed, in_turn=in_memory)
     return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
@@ -151,6 +162,7 @@ def score_batches(
     seed: int | None = None,
     alpha: float = DEFAULT_ALPHA,
     memory_limit: int = MEMORY_LIMIT,
+    disk_limit: int = DISK_LIMIT,
 ) -> tf.data.Dataset:
     """Makes the batches of step 2: whole images.
 
@@ -161,49 +173,59 @@ def score_batches(
             sequence. None keeps the order.
         alpha: slope of the reliability map.
         memory_limit: bytes. Normalised images, 4 bytes a pixel, are kept in memory if they need no
-            more; otherwise, and where nobody knows how many images there are, they are made anew in
-            every epoch and come in the order of the dataset: let `datasets.load` shuffle them.
+            more.
+        disk_limit: bytes. If they need more than that, but no more than this, they are kept on disk
+            as in `error_map_batches`. If they need more still, and where nobody knows how many
+            images there are, they are made anew in every epoch and come in the order of the
+            dataset: let `datasets.load` shuffle them.
 
     Returns:
         A dataset of (inputs of the score model, quality); float32.
 
     Raises:
         ValueError: if the dataset is empty.
+        OSError: if the disk has no room for what `disk_limit` allows.
 
     Chapter: notebooks/07-regressing-the-score.ipynb
     """
-    examples, kept = _examples(
-        dataset, lambda features: to_score_example(features, alpha=alpha), memory_limit
+    examples, _ = _examples(
+        dataset,
+        lambda features: to_score_example(features, alpha=alpha),
+        seed=seed,
+        memory_limit=memory_limit,
+        disk_limit=disk_limit,
     )
-    if kept:
-        examples = _shuffled(examples, seed)
     return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
 def _examples(
-    dataset: tf.data.Dataset, make: Callable[[Features], Any], memory_limit: int
+    dataset: tf.data.Dataset,
+    make: Callable[[Features], Any],
+    *,
+    seed: int | None,
+    memory_limit: int,
+    disk_limit: int,
 ) -> tuple[tf.data.Dataset, bool]:
-    """Makes an example of each image; says whether they are kept in memory."""
+    """Makes an example of each image and shuffles what is kept; says whether that is in memory."""
     first = next(iter(dataset.take(1)), None)
     if first is None:
         raise ValueError("The dataset is empty: there is nothing to make batches of.")
     examples = dataset.map(as_it_is(make), num_parallel_calls=tf.data.AUTOTUNE)
     number = int(dataset.cardinality())
-    if 0 < number * _bytes(make(first)) <= memory_limit:
-        return examples.cache(), True
-    return examples, False
+    needed = number * _bytes(make(first))
+    if number < 0 or needed > max(memory_limit, disk_limit):
+        return examples, False
+    if needed > memory_limit:
+        return on_disk(examples, expected_bytes=needed, seed=seed), False
+    kept = examples.cache()
+    if seed is not None:  # the buffer holds references to what is kept, not copies
+        kept = kept.shuffle(number, seed=seed, reshuffle_each_iteration=True)
+    return kept, True
 
 
 def _bytes(example: Any) -> int:
     tensors = (tf.convert_to_tensor(values) for values in tf.nest.flatten(example))
     return sum(tensor.shape.num_elements() * tensor.dtype.size for tensor in tensors)
-
-
-def _shuffled(kept: tf.data.Dataset, seed: int | None) -> tf.data.Dataset:
-    """Shuffles examples that are in memory: the buffer holds references to them, not copies."""
-    if seed is None:
-        return kept
-    return kept.shuffle(int(kept.cardinality()), seed=seed, reshuffle_each_iteration=True)
 
 
 def _patches(

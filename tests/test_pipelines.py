@@ -1,5 +1,12 @@
 """From images of a database to batches."""
 
+import gc
+import re
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -26,8 +33,25 @@ NUMBER, SIZE = 5, (64, 84)
 #: Bytes that the five images and their maps take in memory.
 KEPT = NUMBER * 64 * 84 * 4 * (1 + 2 / 16)
 
-#: Limits with which they are kept in memory, and with which they stream.
-BOTH_WAYS = pytest.mark.parametrize("memory_limit", [KEPT, 0], ids=["kept", "streaming"])
+#: Limits with which they are kept in memory, kept on disk, or made anew in every epoch.
+IN_MEMORY = {"memory_limit": KEPT, "disk_limit": 0}
+ON_DISK = {"memory_limit": KEPT - 1, "disk_limit": KEPT}
+STREAMING = {"memory_limit": KEPT - 1, "disk_limit": KEPT - 1}
+ALL_WAYS = pytest.mark.parametrize(
+    "limits", [IN_MEMORY, ON_DISK, STREAMING], ids=["memory", "disk", "streaming"]
+)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """The folder in which examples are kept."""
+    monkeypatch.setenv("DIQA_CACHE_DIR", str(tmp_path))
+    return tmp_path / "examples"
+
+
+def kept_folders(cache):
+    gc.collect()  # a dataset and the functions of its graph refer to each other
+    return [path for path in cache.iterdir() if path.is_dir()]
 
 
 def images(rng, number, size=SIZE):
@@ -137,10 +161,10 @@ def test_examples_refuse_a_pair_of_different_sizes(features):
 # Batches of whole images
 
 
-@BOTH_WAYS
+@ALL_WAYS
 @pytest.mark.parametrize("settings", [{}, {"exponent": 0.5, "alpha": 10.0}])
-def test_whole_images_come_in_order_without_a_seed(dataset, features, settings, memory_limit):
-    batches = error_map_batches(dataset, batch_size=2, memory_limit=memory_limit, **settings)
+def test_whole_images_come_in_order_without_a_seed(dataset, features, settings, limits):
+    batches = error_map_batches(dataset, batch_size=2, **limits, **settings)
     assert [len(batch[0]) for batch in batches] == [2, 2, 1]
     examples = [to_error_map_example(one(features, i), **settings) for i in range(NUMBER)]
     for _ in range(2):
@@ -149,9 +173,9 @@ def test_whole_images_come_in_order_without_a_seed(dataset, features, settings, 
             np.testing.assert_allclose(part, np.stack(values), atol=1e-3)
 
 
-@pytest.mark.parametrize("memory_limit", [pipelines.MEMORY_LIMIT, 0])
-def test_score_batches_come_in_order_without_a_seed(dataset, features, memory_limit):
-    batches = list(score_batches(dataset, batch_size=2, memory_limit=memory_limit))
+@pytest.mark.parametrize("limits", [{}, {"memory_limit": 0}, {"memory_limit": 0, "disk_limit": 0}])
+def test_score_batches_come_in_order_without_a_seed(dataset, features, limits):
+    batches = list(score_batches(dataset, batch_size=2, **limits))
     assert [len(quality) for _, quality in batches] == [2, 2, 1]
     quality = np.concatenate([quality for _, quality in batches])
     np.testing.assert_array_equal(quality, features["quality"])
@@ -169,16 +193,21 @@ def test_alpha_reaches_the_score_batches(dataset, features):
     np.testing.assert_allclose(inputs["hand_crafted"], expected, atol=1e-6)
 
 
-def test_images_of_different_sizes_come_one_by_one(uneven):
+@pytest.mark.parametrize("kept", [{}, {"memory_limit": 0}], ids=["streaming", "disk"])
+def test_images_of_different_sizes_come_one_by_one(uneven, kept):
+    if kept:  # only where their number is known
+        uneven = uneven.apply(tf.data.experimental.assert_cardinality(3))
     shapes = [
-        [part.shape[1:3] for part in batch] for batch in error_map_batches(uneven, batch_size=1)
+        [part.shape[1:3] for part in batch]
+        for batch in error_map_batches(uneven, batch_size=1, **kept)
     ]
     assert shapes == [
         [(48, 60), (12, 15), (12, 15)],
         [(51, 49), (13, 13), (13, 13)],
         [(64, 84), (16, 21), (16, 21)],
     ]
-    sizes = [inputs["normalized"].shape[1:3] for inputs, _ in score_batches(uneven, batch_size=1)]
+    scored = score_batches(uneven, batch_size=1, **kept)
+    sizes = [inputs["normalized"].shape[1:3] for inputs, _ in scored]
     assert sizes == [(48, 60), (51, 49), (64, 84)]
 
 
@@ -188,9 +217,10 @@ def orders(make, epochs=4):
     return [[float(quality) for _, quality in batches.unbatch()] for _ in range(epochs)]
 
 
-def test_shuffling_differs_by_epoch_and_repeats_by_seed(dataset, features):
+@pytest.mark.parametrize("limits", [{}, {"memory_limit": 0}], ids=["memory", "disk"])
+def test_shuffling_differs_by_epoch_and_repeats_by_seed(dataset, features, limits):
     first, again, other = (
-        orders(lambda seed=seed: score_batches(dataset, batch_size=2, seed=seed))
+        orders(lambda seed=seed: score_batches(dataset, batch_size=2, seed=seed, **limits))
         for seed in (1, 1, 2)
     )
     assert first == again
@@ -199,11 +229,12 @@ def test_shuffling_differs_by_epoch_and_repeats_by_seed(dataset, features):
     assert all(sorted(order) == sorted(features["quality"].tolist()) for order in first)
 
 
+@pytest.mark.parametrize("limits", [IN_MEMORY, ON_DISK], ids=["memory", "disk"])
 @pytest.mark.parametrize("patches", [{}, {"patch_size": 48, "patches_per_image": 3}])
-def test_images_are_read_once_and_shuffled_after_the_cache(features, patches):
+def test_images_are_read_once_and_shuffled_after_the_cache(features, patches, limits):
     # A shuffle before the cache would hold decoded images, and freeze the order of epoch 1.
     source = Source(features)
-    batches = error_map_batches(source.dataset, batch_size=2, seed=0, memory_limit=KEPT, **patches)
+    batches = error_map_batches(source.dataset, batch_size=2, seed=0, **limits, **patches)
     epochs = [collect(batches)[0]]
     reads = source.reads
     epochs += [collect(batches)[0] for _ in range(3)]
@@ -212,29 +243,28 @@ def test_images_are_read_once_and_shuffled_after_the_cache(features, patches):
     assert any(np.any(epoch != epochs[0]) for epoch in epochs[1:])
 
 
-def test_score_batches_read_their_images_once(features):
+@pytest.mark.parametrize("limits", [{}, {"memory_limit": 0}], ids=["memory", "disk"])
+def test_score_batches_read_their_images_once(features, limits):
     source = Source(features)
-    batches = score_batches(source.dataset, batch_size=2, seed=0)
+    batches = score_batches(source.dataset, batch_size=2, seed=0, **limits)
     for _ in range(3):
         assert len([*batches]) == 3
     assert source.reads <= NUMBER + 2
 
 
 @pytest.mark.parametrize("patches", [{}, {"patch_size": 48, "patches_per_image": 3}])
-def test_what_does_not_fit_in_memory_is_read_once_in_every_epoch(features, patches):
+def test_what_fits_nowhere_is_read_once_in_every_epoch(features, patches):
     source = Source(features)
-    batches = error_map_batches(
-        source.dataset, batch_size=2, seed=0, memory_limit=KEPT - 1, **patches
-    )
+    batches = error_map_batches(source.dataset, batch_size=2, seed=0, **STREAMING, **patches)
     before = source.reads
     for _ in range(3):
         collect(batches)
     assert source.reads - before == 3 * NUMBER
 
 
-def test_score_batches_of_what_does_not_fit_in_memory_are_read_anew(features):
+def test_score_batches_of_what_fits_nowhere_are_read_anew(features):
     source = Source(features)
-    batches = score_batches(source.dataset, batch_size=2, seed=0, memory_limit=0)
+    batches = score_batches(source.dataset, batch_size=2, seed=0, memory_limit=0, disk_limit=0)
     before = source.reads
     for _ in range(3):
         assert len([*batches]) == 3
@@ -250,19 +280,18 @@ def test_images_of_unknown_number_stream(features):
     assert source.reads >= 2 * NUMBER
 
 
-def test_a_database_of_gigabytes_streams(dataset):
-    # 4.3 GB, of which integers of 32 bits would make 0.01.
-    many = dataset.repeat(35_600)
-    _, kept = pipelines._examples(many, to_error_map_example, pipelines.MEMORY_LIMIT)
-    assert not kept
+def test_a_database_of_many_gigabytes_streams(dataset, cache):
+    # 17.3 GB, of which integers of 32 bits would make 0.13.
+    score_batches(dataset.repeat(161_000), batch_size=2)
+    assert not cache.exists()
 
 
-@BOTH_WAYS
+@ALL_WAYS
 @pytest.mark.parametrize(
     ("patches", "number"), [({}, 3), ({"patch_size": 48, "patches_per_image": 3}, 8)]
 )
-def test_the_number_of_batches_is_known(dataset, patches, number, memory_limit):
-    batches = error_map_batches(dataset, batch_size=2, seed=0, memory_limit=memory_limit, **patches)
+def test_the_number_of_batches_is_known(dataset, patches, number, limits):
+    batches = error_map_batches(dataset, batch_size=2, seed=0, **limits, **patches)
     assert len(batches) == number == len([*batches])
 
 
@@ -282,16 +311,11 @@ def places(patch, whole):
     ]
 
 
-@BOTH_WAYS
-def test_image_and_maps_of_a_patch_are_cut_from_one_place(dataset, memory_limit):
+@ALL_WAYS
+def test_image_and_maps_of_a_patch_are_cut_from_one_place(dataset, limits):
     patches = collect(
         error_map_batches(
-            dataset,
-            batch_size=4,
-            patch_size=48,
-            patches_per_image=8,
-            seed=0,
-            memory_limit=memory_limit,
+            dataset, batch_size=4, patch_size=48, patches_per_image=8, seed=0, **limits
         )
     )
     whole = collect(error_map_batches(dataset, batch_size=NUMBER))
@@ -335,8 +359,8 @@ def test_half_of_the_patches_are_mirrored(features):
     assert 10 <= sum(mirrored) <= 30
 
 
-@BOTH_WAYS
-def test_patches_differ_by_epoch_and_repeat_by_seed(dataset, memory_limit):
+@ALL_WAYS
+def test_patches_differ_by_epoch_and_repeat_by_seed(dataset, limits):
     def epochs(seed):
         batches = error_map_batches(
             # Of one image: the patches differ because they are cut elsewhere.
@@ -345,7 +369,7 @@ def test_patches_differ_by_epoch_and_repeat_by_seed(dataset, memory_limit):
             patch_size=48,
             patches_per_image=6,
             seed=seed,
-            memory_limit=memory_limit,
+            **limits,
         )
         return [collect(batches)[0] for _ in range(2)]
 
@@ -369,6 +393,105 @@ def test_patches_are_cut_from_images_of_any_size(uneven):
         (60, 12, 12, 1),
         (60, 12, 12, 1),
     ]
+
+
+# Examples on disk
+
+
+@pytest.mark.parametrize("make", [error_map_batches, score_batches])
+def test_examples_on_disk_are_those_in_memory_to_the_bit(dataset, make):
+    on_disk = make(dataset, batch_size=2, memory_limit=0)
+    in_memory = make(dataset, batch_size=2)
+    assert on_disk.element_spec == in_memory.element_spec
+    for disk, memory in zip(on_disk, in_memory, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, disk, memory)
+
+
+def test_an_unfinished_pass_leaves_the_next_one_whole(dataset, features):
+    batches = score_batches(dataset, batch_size=1, memory_limit=0)
+    unfinished = iter(batches)
+    next(unfinished)
+    assert len([*batches.take(2)]) == 2
+    qualities = [float(quality[0]) for _, quality in batches]
+    assert qualities == features["quality"].tolist()
+
+
+def test_files_are_deleted_with_the_last_that_reads_them(dataset, cache):
+    batches = error_map_batches(dataset, batch_size=1, patch_size=48, seed=0, memory_limit=0)
+    [folder] = kept_folders(cache)
+    assert len([path for path in folder.iterdir() if path.name != ".lock"]) == NUMBER
+    others = iter(batches)
+    del batches
+    assert kept_folders(cache) == [folder]
+    assert len([*others]) == NUMBER
+    del others
+    assert kept_folders(cache) == []
+
+
+def test_two_pipelines_keep_their_examples_apart(dataset, features, cache):
+    forwards = score_batches(dataset, batch_size=NUMBER, memory_limit=0)
+    one = score_batches(dataset.take(1), batch_size=NUMBER, memory_limit=0)
+    assert len(kept_folders(cache)) == 2
+    assert [len(quality) for _, quality in forwards] == [NUMBER]
+    assert [len(quality) for _, quality in one] == [1]
+
+
+@pytest.mark.parametrize("end", ["", "os.kill(os.getpid(), signal.SIGKILL)"], ids=["ends", "dies"])
+def test_nothing_is_left_of_a_process_that_ends_in_the_middle_of_an_epoch(dataset, cache, end):
+    code = f"""
+import os, signal
+import numpy as np, tensorflow as tf
+from diqa_utils.pipelines import score_batches
+features = {{"distorted_image": np.zeros((9, 64, 64, 3), np.uint8), "quality": np.zeros(9)}}
+dataset = tf.data.Dataset.from_tensor_slices(features)
+batches = iter(score_batches(dataset, batch_size=1, memory_limit=0))
+next(batches)
+{end}
+"""
+    done = subprocess.run([sys.executable, "-c", code], timeout=120)
+    assert done.returncode == (-9 if end else 0)
+    left = kept_folders(cache)
+    assert len(left) == (1 if end else 0)
+    mine = score_batches(dataset, batch_size=1, memory_limit=0)
+    assert len(kept_folders(cache)) == 1
+    assert kept_folders(cache) != left
+    assert len([*mine]) == NUMBER
+
+
+def test_a_disk_that_is_too_small_is_refused_before_anything_is_made(features, cache, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(2**31, 2**30, 2**30))
+    source = Source(features)
+    many = source.dataset.repeat(20_000)
+    words = (
+        rf"need 2,052 MiB on the disk of {re.escape(str(cache))}, which has 1,024 MiB left: "
+        "name a folder with more space in DIQA_CACHE_DIR, or set disk_limit=0"
+    )
+    with pytest.raises(OSError, match=words):
+        score_batches(many, batch_size=2)
+    assert source.reads <= 2
+    assert kept_folders(cache) == []
+
+
+def test_a_disk_that_fills_up_is_named_and_emptied(dataset, cache, monkeypatch):
+    def full(path, contents):
+        raise tf.errors.ResourceExhaustedError(None, None, f"{path}; No space left on device")
+
+    monkeypatch.setattr(tf.io, "write_file", full)
+    with pytest.raises(OSError, match="set disk_limit=0"):
+        score_batches(dataset, batch_size=2, memory_limit=0)
+    assert kept_folders(cache) == []
+
+
+def test_an_image_that_cannot_be_made_leaves_no_files(dataset, cache):
+    def fail_at_the_last(number, features):
+        tf.debugging.assert_less(number, tf.constant(NUMBER - 1, tf.int64), "a damaged image")
+        return features
+
+    damaged = dataset.enumerate().map(fail_at_the_last)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a damaged image"):
+        score_batches(damaged, batch_size=2, memory_limit=0)
+    assert kept_folders(cache) == []
 
 
 # Bad input

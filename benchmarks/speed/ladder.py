@@ -42,7 +42,7 @@ def measure() -> dict[str, Any]:
         "compiled_graph": _loop(theirs, _compiled(tutorial_step)),
         "one_forward_pass": _loop(theirs, _compiled(_one_pass)),
         "smaller_filter": _loop(ours, _compiled(_one_pass)),
-        "patches": _loop(patches(pairs, memory_limit=0), _compiled(_one_pass)),
+        "patches": _loop(patches(pairs, memory_limit=0, disk_limit=0), _compiled(_one_pass)),
         "examples_kept": _loop(patches(pairs), _compiled(_one_pass)),
     }
     if "bfloat16" in machine.precisions():

@@ -19,7 +19,7 @@ from PIL import Image
 from benchmarks.speed import machine, pictures
 from diqa_utils import datasets
 from diqa_utils.models import build_error_map_model
-from diqa_utils.pipelines import MEMORY_LIMIT, error_map_batches
+from diqa_utils.pipelines import error_map_batches
 from diqa_utils.training import train_error_map_model
 
 #: Pictures that are trained on.
@@ -30,6 +30,13 @@ NUMBERS = (100, 1_000, 10_000, 20_000)
 SIDE, PATCH, BATCH = 160, 96, 16
 
 REFERENCES = 100
+
+#: Where examples are kept: as the library does it if nobody says anything, or in one way only.
+KEEPING: dict[str, dict[str, int]] = {
+    "default": {},
+    "disk": {"memory_limit": 0},
+    "streaming": {"memory_limit": 0, "disk_limit": 0},
+}
 
 #: Pictures that are gone through, again and again where there are fewer: what memory and time do
 #: with the number of steps is not what they do with the number of pictures.
@@ -59,7 +66,7 @@ def load(files: str, built: str, split: str, seed: int | None = 0) -> tf.data.Da
     return datasets.load("folder_iqa", split=split, seed=seed, manual_dir=files, data_dir=built)
 
 
-def train(number: str, memory_limit: str, files: str, built: str) -> None:
+def train(number: str, keeping: str, files: str, built: str) -> None:
     """Trains on so many pictures; prints the peak of memory and the seconds of a picture."""
     pictures_of = load(files, built, f"rated[:{number}]")
     model = build_error_map_model()
@@ -67,7 +74,7 @@ def train(number: str, memory_limit: str, files: str, built: str) -> None:
 
     def run(dataset: tf.data.Dataset, epochs: int) -> None:
         batches = error_map_batches(
-            dataset, batch_size=BATCH, patch_size=PATCH, seed=0, memory_limit=int(memory_limit)
+            dataset, batch_size=BATCH, patch_size=PATCH, seed=0, **KEEPING[keeping]
         )
         train_error_map_model(model, batches, held_out, epochs=epochs, progress=False)
 
@@ -113,18 +120,19 @@ def measure() -> dict[str, Any]:
     """Trains on more and more pictures, each time in a process of its own.
 
     Once as the library does it if nobody says anything, which keeps the examples of a small
-    database in memory; once with nothing kept, which is what happens to a large one.
+    database in memory and those of a larger one on disk; once with all on disk; and once with
+    nothing kept, which is what happens to a very large one.
     """
     with tempfile.TemporaryDirectory() as folder:
         files, built = str(Path(folder) / "files"), str(Path(folder) / "built")
         make_database(Path(files))
         load(files, built, "rated[:1]")  # builds it
         trained = {
-            name: {
-                str(number): in_a_process("train", str(number), str(limit), files, built)
+            keeping: {
+                str(number): in_a_process("train", str(number), keeping, files, built)
                 for number in NUMBERS
             }
-            for name, limit in (("default", MEMORY_LIMIT), ("streaming", 0))
+            for keeping in KEEPING
         }
     peaks = {number: one["peak_mib"] for number, one in trained["streaming"].items()}
     spent = {number: one["s_per_picture"] for number, one in trained["default"].items()}

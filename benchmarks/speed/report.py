@@ -39,15 +39,16 @@ STARTUP = {
 
 
 def _training(precision: str, one: dict[str, Any]) -> list[Row]:
-    streaming, product, step = (
-        one[key] for key in ("streaming_images_per_s", "matmul_gflops", "step_gflops")
-    )
+    product, step = (one[key] for key in ("matmul_gflops", "step_gflops"))
     return [
         _rate(f"training f and g, {precision}", one),
-        _row(
-            f"  examples made anew, {precision}",
-            ours=f"{streaming:.2f} /s",
-            ratio=_times(one["streaming_ratio"]),
+        *(
+            _row(
+                f"  examples {how}, {precision}",
+                ours=f"{one[f'{way}_images_per_s']:.2f} /s",
+                ratio=_times(one[f"{way}_ratio"]),
+            )
+            for way, how in (("disk", "on disk"), ("streaming", "made anew"))
         ),
         _rate(f"training f and h, {precision}", one["scores"]),
         _row(

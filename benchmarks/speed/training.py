@@ -14,7 +14,6 @@ from diqa_utils._graphs import compiled
 from diqa_utils._precision import arithmetic
 from diqa_utils.models import CONVOLUTIONS, build_error_map_model, build_score_model
 from diqa_utils.pipelines import (
-    MEMORY_LIMIT,
     error_map_batches,
     score_batches,
     to_error_map_example,
@@ -24,9 +23,6 @@ from diqa_utils.training import train_step
 #: Pictures, passes over them, and how often all that is timed. The first pass makes the examples,
 #: which the library keeps where they fit into memory, and the tutorial makes anew in every pass.
 NUMBER, EPOCHS, ROUNDS = 8, 4, 3
-
-#: Of `in_turn`.
-WARM_UP = 1
 
 #: Side of our patches, and how many of them a picture gives. They have the pixels of a picture, to
 #: within 2 %, and make a batch: both ways change the weights once for each picture.
@@ -108,21 +104,17 @@ def tutorial_scores(pairs: np.ndarray, quality: np.ndarray) -> Callable[[], None
 # --- Ours -----------------------------------------------------------------------------------------
 
 
-def our_error_maps(
-    pairs: np.ndarray, precision: str, *, memory_limit: int = MEMORY_LIMIT
-) -> Callable[[], None]:
+def our_error_maps(pairs: np.ndarray, precision: str, **limits: int) -> Callable[[], None]:
     """Returns our training of step 1, as many pixels of the same pictures, in patches.
 
-    With a memory limit of 0 each pass over the pictures makes the examples anew.
+    The limits say where the examples are kept, and whether they are: in memory if nothing is said.
     """
     model, optimizer = build_error_map_model(), keras.optimizers.Nadam(RATE)
     optimizer.build(model.trainable_variables)
     step = compiled(lambda *batch: train_step(model, optimizer, batch))
-    # A pipeline for each call: nothing is kept from one to the next.
-    fresh = iter([patches(pairs, memory_limit=memory_limit) for _ in range(WARM_UP + ROUNDS)])
 
     def train() -> None:
-        batches = next(fresh)
+        batches = patches(pairs, **limits)  # nothing is kept from one call to the next
         with arithmetic(precision):
             for _ in range(EPOCHS):
                 for batch in batches:
@@ -131,7 +123,7 @@ def our_error_maps(
     return train
 
 
-def patches(pairs: np.ndarray, *, memory_limit: int = MEMORY_LIMIT) -> tf.data.Dataset:
+def patches(pairs: np.ndarray, **limits: int) -> tf.data.Dataset:
     """Returns our batches of patches, of a pass."""
     database = tf.data.Dataset.from_tensor_slices(
         {"reference_image": pairs[:, 0], "distorted_image": pairs[:, 1]}
@@ -142,7 +134,7 @@ def patches(pairs: np.ndarray, *, memory_limit: int = MEMORY_LIMIT) -> tf.data.D
         patch_size=PATCH,
         patches_per_image=PATCHES_PER_PICTURE,
         seed=0,
-        memory_limit=memory_limit,
+        **limits,
     )
 
 
@@ -153,10 +145,9 @@ def our_scores(pairs: np.ndarray, quality: np.ndarray, precision: str) -> Callab
     database = tf.data.Dataset.from_tensor_slices(
         {"distorted_image": pairs[:, 1], "quality": quality}
     )
-    fresh = iter([score_batches(database, batch_size=1, seed=0) for _ in range(WARM_UP + ROUNDS)])
 
     def train() -> None:
-        batches = next(fresh)
+        batches = score_batches(database, batch_size=1, seed=0)
         with arithmetic(precision):
             model.fit(batches, epochs=EPOCHS, shuffle=False, verbose=0)
 
@@ -244,12 +235,13 @@ def measure() -> dict[str, Any]:
     error_maps = {"baseline": tutorial_error_maps(pairs)}
     for name in precisions:
         error_maps[name] = our_error_maps(pairs, name)
-        error_maps[f"{name}, streaming"] = our_error_maps(pairs, name, memory_limit=0)
+        error_maps[f"{name}, disk"] = our_error_maps(pairs, name, memory_limit=0)
+        error_maps[f"{name}, streaming"] = our_error_maps(pairs, name, memory_limit=0, disk_limit=0)
     scores = {"baseline": tutorial_scores(pairs, quality)} | {
         name: our_scores(pairs, quality, name) for name in precisions
     }
-    times = in_turn(error_maps, rounds=ROUNDS, warm_up=WARM_UP)
-    of_scores = in_turn(scores, rounds=ROUNDS, warm_up=WARM_UP)
+    times = in_turn(error_maps, rounds=ROUNDS)
+    of_scores = in_turn(scores, rounds=ROUNDS)
     found: dict[str, Any] = {}
     for name in precisions:
         matmul = 2 * machine.SIDE**3 / np.median(limits[f"product {name}"]) / 1e9
@@ -258,8 +250,8 @@ def measure() -> dict[str, Any]:
             "baseline_images_per_s": _rate(times["baseline"], NUMBER),
             "images_per_s": _rate(times[name], pictures_worth(NUMBER)),
             **_per_picture(times, name),
-            "streaming_images_per_s": _rate(times[f"{name}, streaming"], pictures_worth(NUMBER)),
-            "streaming_ratio": _per_picture(times, f"{name}, streaming")["ratio"],
+            **_kept_otherwise(times, name, "disk"),
+            **_kept_otherwise(times, name, "streaming"),
             "share_of_matmul": step / matmul,
             "matmul_gflops": matmul,
             "step_gflops": step,
@@ -281,6 +273,14 @@ def pictures_worth(number: int) -> float:
 
 def _rate(times: list[float], number: float) -> float:
     return EPOCHS * number / seconds(times)["median"]
+
+
+def _kept_otherwise(times: dict[str, list[float]], precision: str, way: str) -> dict[str, float]:
+    name = f"{precision}, {way}"
+    return {
+        f"{way}_images_per_s": _rate(times[name], pictures_worth(NUMBER)),
+        f"{way}_ratio": _per_picture(times, name)["ratio"],
+    }
 
 
 def _per_picture(times: dict[str, list[float]], name: str) -> dict[str, float]:

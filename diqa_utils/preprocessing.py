@@ -30,14 +30,26 @@ from diqa_utils._validation import (
 
 __all__ = ["MINIMUM_SIZE", "low_frequency", "normalize", "to_gray"]
 
-#: Burt and Adelson's generating kernel in one dimension, and in two: (5, 5, 1, 1).
+#: Burt and Adelson's generating kernel in one dimension.
 BINOMIAL_ROW = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
-BINOMIAL = np.outer(BINOMIAL_ROW, BINOMIAL_ROW).astype(np.float32)[..., None, None]
 
 #: Mirrored pixels added before and after each side, so that the borders of the low band come from
 #: pixels and not from zeros. Before: 10 keeps the pyramid's grid on the image's pixels 0, 4, 8 ...
-#: After: 14 is what the last of them needs.
+#: After: 14 is what the last of them needs, and a few more make a multiple of four.
 MARGIN_BEFORE, MARGIN_AFTER = 10, 14
+
+
+def _twice() -> np.ndarray:
+    """What two rounds of reduce weigh the pixels around a sample with, in one dimension: (13,)."""
+    between = np.zeros(2 * len(BINOMIAL_ROW) - 1)
+    between[::2] = BINOMIAL_ROW
+    return np.convolve(BINOMIAL_ROW, between)
+
+
+#: Two rounds of reduce in one go. Down: (13, 1, 1, 1), stride 4. Across, for pixels that stand in
+#: fours: (1, 4, 4, 1), stride 1.
+REDUCE_DOWN = _twice().astype(np.float32)[:, None, None, None]
+REDUCE_ACROSS = np.pad(_twice(), (0, 3)).astype(np.float32).reshape(1, 4, 4, 1)
 
 
 def _interpolation() -> np.ndarray:
@@ -45,10 +57,7 @@ def _interpolation() -> np.ndarray:
 
     Sample i stands at pixel 4 i of the expanded band, which begins 10 pixels before the image.
     """
-    once = 2 * np.array(BINOMIAL_ROW)
-    between = np.zeros(2 * len(once) - 1)
-    between[::2] = once
-    twice = np.convolve(once, between)  # 13 weights
+    twice = 4 * _twice()  # each round has only half of the samples to weigh
     weights = np.zeros((4, 4), np.float32)  # of samples i .. i + 3 in pixels 4 i .. 4 i + 3
     for sample in range(4):
         for pixel in range(4):
@@ -115,15 +124,22 @@ def low_frequency(gray: Any) -> tf.Tensor:
     batch = as_float(as_batch(gray, name="gray"), name="gray")
     check_unit_range(batch, name="gray")
     height, width = tf.shape(batch)[1], tf.shape(batch)[2]
-
-    margin = [MARGIN_BEFORE, MARGIN_AFTER]
-    quarter = tf.pad(batch, [[0, 0], margin, margin, [0, 0]], mode="REFLECT")
-    for _ in range(2):
-        quarter = tf.nn.conv2d(quarter, BINOMIAL, strides=2, padding="VALID")  # (N, ~H/4, ~W/4, 1)
-
-    low = _expand_twice(quarter)[:, :height, :width]
+    low = _expand_twice(_reduce_twice(batch))[:, :height, :width]
     low.set_shape(batch.shape)
     return like(low, gray)
+
+
+def _reduce_twice(batch: tf.Tensor) -> tf.Tensor:
+    """Reduces (N, H, W, 1) twice: (N, ceil(H / 4) + 3, ceil(W / 4) + 3, 1), its borders mirrored.
+
+    Four pixels of a row count as channels of one: a convolution is slow where it has only one.
+    """
+    number, *sides, _ = tf.unstack(tf.shape(batch))
+    margins = [[MARGIN_BEFORE, MARGIN_AFTER + -side % 4] for side in sides]
+    padded = tf.pad(batch, [[0, 0], *margins, [0, 0]], mode="REFLECT")
+    in_fours = tf.reshape(padded, [number, tf.shape(padded)[1], -1, 4])
+    across = tf.nn.conv2d(in_fours, REDUCE_ACROSS, strides=1, padding="VALID")
+    return tf.nn.conv2d(across, REDUCE_DOWN, strides=(4, 1), padding="VALID")
 
 
 def _expand_twice(quarter: tf.Tensor) -> tf.Tensor:

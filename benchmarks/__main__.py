@@ -4,6 +4,7 @@ python -m benchmarks                      # speed, all of it: what `make bench` 
 python -m benchmarks normalization memory # parts of it
 python -m benchmarks learned_metrics      # speed beside metrics of pyiqa, which it needs
 python -m benchmarks accuracy             # everything else: some take hours
+python -m benchmarks quote                # writes what they found into the book, where it is quoted
 """
 
 import argparse
@@ -16,7 +17,7 @@ from typing import Any
 from benchmarks import results
 
 #: Parts of the speed benchmark, whose results stand together in speed.json.
-SPEED = ("training", "normalization", "scoring", "startup", "memory", "ladder")
+SPEED = ("training", "normalization", "scoring", "startup", "memory", "ladder", "tuning")
 
 #: A part that has to be asked for: it needs pyiqa.
 COMPARISON = "learned_metrics"
@@ -44,10 +45,10 @@ def main() -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"accuracy, or some of {', '.join((*SPEED, COMPARISON, *ACCURACY))}",
+        help=f"accuracy, quote, or some of {', '.join((*SPEED, COMPARISON, *ACCURACY))}",
     )
     names = parser.parse_args().names
-    if unknown := set(names) - {"accuracy", *SPEED, COMPARISON, *ACCURACY}:
+    if unknown := set(names) - {"accuracy", "quote", *SPEED, COMPARISON, *ACCURACY}:
         parser.error(f"there is no benchmark {min(unknown)!r}: see --help")
     asked = [one for name in names for one in (ACCURACY if name == "accuracy" else [name])]
     for name in (one for one in asked if one in ACCURACY):
@@ -57,6 +58,10 @@ def main() -> None:
         [] if names else list(SPEED)
     ):
         measure_speed(parts)
+    if "quote" in names:
+        from benchmarks import quoting
+
+        quoting.main()
 
 
 def measure_speed(parts: list[str]) -> None:

@@ -146,9 +146,7 @@ def passes(files: Path, data_dir: Path) -> dict[str, float]:
     Nothing is trained: it is what a pipeline takes away from training.
     """
     dataset = _load(NUMBERS[0], files, data_dir)
-    ways = {
-        "memory" if keeping == "default" else keeping: limits for keeping, limits in KEEPING.items()
-    }
+    ways = {"memory": {}, "disk": {"memory_limit": 0}, "streaming": KEEPING["streaming"]}
     batches = {
         name: PIPELINES["error_map_batches"](dataset, **limits) for name, limits in ways.items()
     }

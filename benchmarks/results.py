@@ -28,6 +28,20 @@ def rounded(value: Any, digits: int) -> Any:
     return value
 
 
-def load(name: str) -> dict[str, Any]:
+def load(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     """Reads benchmarks/results/NAME.json."""
-    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def look_up(name: str, path: str, folder: Path = FOLDER) -> Any:
+    """Returns what a path such as `srcc.all.1` names in benchmarks/results/NAME.json."""
+    value: Any = load(name, folder)
+    for key in path.split("."):
+        value = value[int(key)] if isinstance(value, list) else value[key]
+    return value
+
+
+def says(stated: float, decimals: int, value: float) -> bool:
+    """Whether a number that is stated with so many decimals is this value, rounded either way."""
+    half_of_last_digit = 10**-decimals / 2
+    return abs(value - stated) <= half_of_last_digit * (1 + 1e-9)

@@ -15,6 +15,7 @@ import tensorflow as tf
 from filelock import FileLock, Timeout
 
 from diqa_utils._cache import cache_folder
+from diqa_utils._untuned import untuned
 
 MIB = 2**20
 LOCK = ".lock"
@@ -68,7 +69,7 @@ def _write(examples: tf.data.Dataset, folder: Path) -> int:
             return tf.constant(1)
 
     written = examples.enumerate().map(write, num_parallel_calls=tf.data.AUTOTUNE)
-    return int(written.reduce(0, lambda number, one: number + one))
+    return int(untuned(written).reduce(0, lambda number, one: number + one))
 
 
 def _read(path: tf.Tensor, structure: Any) -> Any:

@@ -16,6 +16,7 @@ from diqa_utils._graphs import as_it_is, compiled
 from diqa_utils._precision import arithmetic
 from diqa_utils._rated_pictures import RatedPictures
 from diqa_utils._stages import FeaturesStage
+from diqa_utils._untuned import untuned
 from diqa_utils._validation import MINIMUM_SIZE
 from diqa_utils.extended import build_extended_score_model, opinions_of
 from diqa_utils.models import build_score_model
@@ -118,7 +119,7 @@ class LearnStatistics:
         if self.falling is not None:
             size = self.steps, self.stage.falling_batch_size
             parts.append(self.falling[rng.integers(len(self.falling), size=size)])
-        return tf.data.Dataset.from_tensor_slices(tuple(map(np.float32, parts)))
+        return untuned(tf.data.Dataset.from_tensor_slices(tuple(map(np.float32, parts))))
 
     def step(
         self, statistics: tf.Tensor, targets: tf.Tensor, falling: tf.Tensor | None = None
@@ -221,7 +222,8 @@ class LearnFeatures:
             )
 
         numbers = tf.data.Dataset.range(self.steps)
-        return numbers.map(as_it_is(to_batch), num_parallel_calls=2, deterministic=True).prefetch(4)
+        batches = numbers.map(as_it_is(to_batch), num_parallel_calls=2, deterministic=True)
+        return untuned(batches.prefetch(4))
 
     def step(self, normalized: tf.Tensor, extras: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
         """Takes a step and returns the mean squared error."""

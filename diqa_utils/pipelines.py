@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from diqa_utils._example_files import on_disk
 from diqa_utils._graphs import as_it_is
+from diqa_utils._untuned import untuned
 from diqa_utils.maps import (
     DEFAULT_ALPHA,
     DEFAULT_EXPONENT,
@@ -34,6 +35,9 @@ DISK_LIMIT = 2**34
 
 #: Bytes of patches that are shuffled at a time where examples are not in memory.
 SHUFFLED_BYTES = 2**25
+
+#: Batches that are made while the one before is trained on.
+PREFETCHED = 2
 
 #: Of a normalised image and its two maps, float32.
 BYTES_PER_PIXEL = 4 * (1 + 2 / OUTPUT_STRIDE**2)
@@ -152,7 +156,7 @@ def error_map_batches(
     )
     if patch_size is not None and seed is not None:
         examples = _patches(examples, patch_size, patches_per_image, seed, in_turn=in_memory)
-    return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    return untuned(examples.batch(batch_size).prefetch(PREFETCHED))
 
 
 def score_batches(
@@ -195,7 +199,7 @@ def score_batches(
         memory_limit=memory_limit,
         disk_limit=disk_limit,
     )
-    return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    return untuned(examples.batch(batch_size).prefetch(PREFETCHED))
 
 
 def _examples(

@@ -16,6 +16,7 @@ import tensorflow as tf
 from PIL import Image
 
 from diqa_utils._graphs import as_it_is
+from diqa_utils._untuned import untuned
 from diqa_utils.distortions import DISTORTIONS, FAMILIES, LEVELS, distort
 from diqa_utils.images import read_image
 from diqa_utils.maps import DEFAULT_ALPHA, DEFAULT_EXPONENT, OUTPUT_STRIDE
@@ -168,7 +169,7 @@ def damaged_pairs(
         return tf.ensure_shape(pairs, [number, 2, CROP, CROP, 3])
 
     indices = tf.data.Dataset.range(first, tf.int64.max)
-    return indices.map(as_it_is(to_pairs), num_parallel_calls=2, deterministic=True)
+    return untuned(indices.map(as_it_is(to_pairs), num_parallel_calls=2, deterministic=True))
 
 
 def _patches_of_squares(example: tuple[tf.Tensor, ...], patch_size: int) -> tuple[tf.Tensor, ...]:

@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 from diqa_utils._graphs import compiled
 from diqa_utils._memory import give_back
 from diqa_utils._precision import arithmetic, check_precision
+from diqa_utils._untuned import untuned
 from diqa_utils.losses import weighted_error_map_loss
 
 __all__ = [
@@ -240,7 +241,7 @@ def train_score_model(
         fitted = keras.Model(model.get_layer("features").output, model.output)
         batch_size = len(next(iter(training))[1])
         images = tf.data.Dataset.from_tensor_slices((features, qualities))
-        training = images.shuffle(len(features), seed=0).batch(batch_size)
+        training = untuned(images.shuffle(len(features), seed=0).batch(batch_size))
         validation = _features(model, validation, progress=progress)
     # The loss also has the penalty on large weights; the history leaves it out.
     fitted.compile(optimizer=optimizer, loss="mse", metrics=["mse"])

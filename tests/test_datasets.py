@@ -427,6 +427,11 @@ def test_load_keeps_the_order_and_slices_as_tfds_does(rows):
     assert names == [row["image_id"] for row in rows["train"][:10]]
 
 
+def test_nobody_waits_for_a_database_to_be_tuned():
+    pictures = datasets.load("sample_iqa", split="test", seed=0)
+    assert pictures.options().autotune.enabled is False
+
+
 def test_a_built_database_is_not_built_again(small, capsys):
     datasets.load("sample_iqa")
     assert "Building sample_iqa" in capsys.readouterr().out

@@ -295,6 +295,15 @@ def test_the_number_of_batches_is_known(dataset, patches, number, limits):
     assert len(batches) == number == len([*batches])
 
 
+@ALL_WAYS
+def test_nobody_waits_for_a_pipeline_to_be_tuned(dataset, limits):
+    for batches in (
+        error_map_batches(dataset, batch_size=2, patch_size=48, seed=0, **limits),
+        score_batches(dataset, batch_size=2, seed=0, **limits),
+    ):
+        assert batches.options().autotune.enabled is False
+
+
 # Patches
 
 

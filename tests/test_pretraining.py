@@ -40,6 +40,11 @@ def test_batches_have_the_shapes_that_step_1_takes(pictures):
     assert normalized.dtype == target.dtype == reliability.dtype == np.float32
 
 
+def test_nobody_waits_for_the_batches_to_be_tuned(pictures):
+    batches = pristine_batches(pictures, batch_size=8, patch_size=96)
+    assert batches.options().autotune.enabled is False
+
+
 def test_all_types_of_the_taxonomy_are_drawn_at_all_levels(pictures, monkeypatch):
     drawn = Counter()
 

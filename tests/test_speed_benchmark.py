@@ -93,7 +93,7 @@ def test_the_results_hold_what_the_table_shows():
 
 def test_every_benchmark_is_listed_and_unknown_ones_are_refused(capsys, monkeypatch):
     files = {path.stem for path in results.FOLDER.parent.glob("*.py")}
-    helpers = {"__init__", "__main__", "original_tutorial", "real_data", "results"}
+    helpers = {"__init__", "__main__", "original_tutorial", "quoting", "real_data", "results"}
     assert files - helpers == set(command.ACCURACY)
     monkeypatch.setattr("sys.argv", ["benchmarks", "tea"])
     with pytest.raises(SystemExit):

@@ -210,6 +210,7 @@ def read(
     import tensorflow_datasets as tfds
 
     from diqa_utils._graphs import as_it_is
+    from diqa_utils._untuned import untuned
     from diqa_utils.datasets._pictures import decode
 
     check_split(builder, split)
@@ -235,7 +236,7 @@ def read(
         }
         return features | pictures
 
-    return dataset.map(as_it_is(with_pictures), num_parallel_calls=tf.data.AUTOTUNE)
+    return untuned(dataset.map(as_it_is(with_pictures), num_parallel_calls=tf.data.AUTOTUNE))
 
 
 def table(builder: tfds.core.DatasetBuilder, split: str) -> dict[str, np.ndarray]:

@@ -14,16 +14,17 @@ chapters nobody looks for claims.
 """
 
 import ast
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from book_source import Cell, Text, syntax_tree, tokens
 from markdown_it.token import Token
+
+from benchmarks.quoting import CODE_MARKER, MARKER
+from benchmarks.results import look_up, says
 
 SOURCE = "\ue000"  # stands for a citation or an outside link
 FIRST_MARKER = 0xE100  # one character of the private area for each results marker
@@ -32,7 +33,6 @@ NUMBER = re.compile(
     r"(?<![\w.])(?P<sign>(?<!\d)[-−])?(?P<digits>\d+(?:[,\u202f]\d{3})+(?:\.\d+)?|\d*\.?\d+)"
     r"(?P<exponent>e[-+]?\d+)?(?P<percent>\s?(?:%|per\s?cent\b))?"
 )
-MARKER = re.compile(r"<!--\s*results:\s*(\S+?)#(\S+?)\s*(?:\\?\|)?\s*(percent)?\s*-->")
 
 _LIST = r"(?:\s*(?:,|and|or|to|–|-|,\s*and|,\s*or)\s*\(?{0}\)?)*"
 _VERSION = r"\d+(?:\.\d+)+(?:\.post\d+|rc\d+)?"
@@ -241,26 +241,22 @@ def _complaint(number: Number, evidence: Evidence) -> str:
 def _compare_with_result(number: Number, results: Path) -> str:
     file, path, percent = MARKER.fullmatch(number.marker).groups()  # type: ignore[union-attr]
     try:
-        value = _look_up(json.loads((results / file).read_text(encoding="utf-8")), path)
+        value = look_up(file, path, results)
+        if type(value) not in (int, float):
+            raise ValueError(f"it holds {value!r}")
     except FileNotFoundError:
-        return f"names benchmarks/results/{file}, which does not exist."
+        return f"names benchmarks/results/{file}.json, which does not exist."
     except (KeyError, IndexError, ValueError) as error:
-        return f"names {path} in {file}, where there is no number ({error!r})."
+        return f"names {path} in {file}.json, where there is no number ({error!r})."
     value *= 100 if percent else 1
     if number.value >= 0:
         value = abs(value)  # the words around it say "falls by"
-    half_of_last_digit = Decimal(10) ** -number.decimals / 2
-    if abs(value - number.value) <= half_of_last_digit * (1 + Decimal("1e-9")):
+    if says(float(number.value), number.decimals, value):
         return ""
-    return f"is {float(value):.6g} in {file}#{path}: correct the text or run the benchmark again."
-
-
-def _look_up(data: Any, path: str) -> Decimal:
-    for key in path.split("."):
-        data = data[int(key)] if isinstance(data, list) else data[key]
-    if type(data) not in (int, float):
-        raise ValueError(f"it holds {data!r}")
-    return Decimal(repr(data))
+    return (
+        f"is {value:.6g} in {file}.json#{path}: correct the text, by hand or with "
+        "`python -m benchmarks quote`, or run the benchmark again."
+    )
 
 
 def numbers_missing_from(markdown: str, output: str) -> list[str]:
@@ -276,9 +272,6 @@ def numbers_missing_from(markdown: str, output: str) -> list[str]:
     return [number.text for number in printed_numbers if number.value not in stated]
 
 
-CODE_MARKER = re.compile(r"^# results: (\S+)#(\S+)$", re.MULTILINE)
-
-
 def wrong_literals(source: str, results: Path) -> list[str]:
     """What a code cell claims to have from a results file and has not.
 
@@ -292,9 +285,7 @@ def wrong_literals(source: str, results: Path) -> list[str]:
             found.append(f"{match[0]!r} does not stand above a dictionary")
             continue
         for key, stated in ast.literal_eval(below.value).items():
-            value: Any = json.loads((results / match[1]).read_text(encoding="utf-8"))
-            for part in match[2].format(key).split("."):
-                value = value[int(part)] if isinstance(value, list) else value[part]
+            value = look_up(match[1], match[2].format(key), results)
             pairs = zip(
                 stated if isinstance(stated, list) else [stated],
                 value if isinstance(value, list) else [value],
@@ -302,6 +293,6 @@ def wrong_literals(source: str, results: Path) -> list[str]:
             )
             for one, other in pairs:
                 decimals = -int(Decimal(str(one)).as_tuple().exponent)
-                if round(other, decimals) != one:
-                    found.append(f"{key}: the cell says {one}, {match[1]} says {other}")
+                if not says(one, decimals, other):
+                    found.append(f"{key}: the cell says {one}, {match[1]}.json says {other}")
     return found

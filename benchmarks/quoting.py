@@ -34,7 +34,7 @@ def main() -> None:
             print(f"{path.relative_to(ROOT)}: {old} is now {new}")
 
 
-def quote_in_file(path: Path, folder: Path = results.FOLDER) -> Changes:
+def quote_in_file(path: Path, folder: Path | None = None) -> Changes:
     """Brings a page or a notebook up to date; returns what has changed."""
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".ipynb":
@@ -51,7 +51,7 @@ def quote_in_file(path: Path, folder: Path = results.FOLDER) -> Changes:
     return changes
 
 
-def quote_in_prose(text: str, folder: Path = results.FOLDER) -> tuple[str, Changes]:
+def quote_in_prose(text: str, folder: Path | None = None) -> tuple[str, Changes]:
     """Returns a Markdown text with the numbers that its markers name, and what has changed."""
     edits = []
     begin = 0
@@ -69,7 +69,7 @@ def quote_in_prose(text: str, folder: Path = results.FOLDER) -> tuple[str, Chang
     return _edited(text, edits)
 
 
-def quote_in_code(source: str, folder: Path = results.FOLDER) -> tuple[str, Changes]:
+def quote_in_code(source: str, folder: Path | None = None) -> tuple[str, Changes]:
     """Returns the source of a cell with the numbers that its markers name, and what has changed."""
     edits = []
     for marker in CODE_MARKER.finditer(source):
@@ -83,7 +83,7 @@ def quote_in_code(source: str, folder: Path = results.FOLDER) -> tuple[str, Chan
 
 
 def _quoted(
-    dictionary: ast.Dict, file: str, path: str, folder: Path
+    dictionary: ast.Dict, file: str, path: str, folder: Path | None
 ) -> Iterator[tuple[ast.expr, float]]:
     for key, stated in zip(dictionary.keys, dictionary.values, strict=True):
         value = results.look_up(file, path.format(ast.literal_eval(key)), folder)

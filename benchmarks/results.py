@@ -28,12 +28,12 @@ def rounded(value: Any, digits: int) -> Any:
     return value
 
 
-def load(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+def load(name: str, folder: Path | None = None) -> dict[str, Any]:
     """Reads benchmarks/results/NAME.json."""
-    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads(((folder or FOLDER) / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def look_up(name: str, path: str, folder: Path = FOLDER) -> Any:
+def look_up(name: str, path: str, folder: Path | None = None) -> Any:
     """Returns what a path such as `srcc.all.1` names in benchmarks/results/NAME.json."""
     value: Any = load(name, folder)
     for key in path.split("."):

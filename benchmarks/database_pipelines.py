@@ -141,7 +141,7 @@ def _pass(dataset: tf.data.Dataset) -> tuple[float, float]:
 
 
 def passes(files: Path, data_dir: Path) -> dict[str, float]:
-    """Measures the processor time of a picture in an epoch after the first, in seconds.
+    """Measures the processor time of a picture in an epoch after the first, in milliseconds.
 
     Nothing is trained: it is what a pipeline takes away from training.
     """
@@ -151,7 +151,7 @@ def passes(files: Path, data_dir: Path) -> dict[str, float]:
         name: PIPELINES["error_map_batches"](dataset, **limits) for name, limits in ways.items()
     }
     rounds = [{name: _pass(one)[1] for name, one in batches.items()} for _ in range(ROUNDS + 1)][1:]
-    return {name: median(times[name] for times in rounds) / NUMBERS[0] for name in batches}
+    return {name: 1e3 * median(times[name] for times in rounds) / NUMBERS[0] for name in batches}
 
 
 def memory(files: Path, data_dir: Path) -> dict[str, Any]:

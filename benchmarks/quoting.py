@@ -20,7 +20,7 @@ BOOK = ("README.md", "book/*.md", "notebooks/*.ipynb")
 
 MARKER = re.compile(r"<!--\s*results:\s*(\S+?)\.json#(\S+?)\s*(?:\\?\|)?\s*(percent)?\s*-->")
 CODE_MARKER = re.compile(r"^# results: (\S+)\.json#(\S+)$", re.MULTILINE)
-NUMBER = re.compile(r"(?<![\w.])[-−]?(?:\d+(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+)")
+NUMBER = re.compile(r"(?<![\w.])[-−]?(?:\d+(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+)(?:e[-+]?\d+)?")
 
 #: The old and the new form of each number that has changed.
 Changes = list[tuple[str, str]]
@@ -104,6 +104,8 @@ def _place(source: str, begin: int, node: ast.expr) -> tuple[int, int]:
 
 def _like(old: str, value: float) -> str:
     """Writes a value with the decimals, the commas and the minus of the text that it replaces."""
+    if "e" in old:
+        raise ValueError(f"{old} has an exponent: write a number that can be quoted without one.")
     decimals = len(old.partition(".")[2])
     if results.says(float(old.replace(",", "").replace("−", "-")), decimals, value):
         return old

@@ -41,6 +41,7 @@ from diqa_utils._graphs import as_it_is, compiled
 from diqa_utils._learning import LearnFeatures, LearnStatistics, TrainedPredictor
 from diqa_utils._rated_pictures import RatedPictures
 from diqa_utils._stages import ErrorMapStage, FeaturesStage, StatisticsStage, from_settings
+from diqa_utils._untuned import untuned
 from diqa_utils.distortions import FAMILIES, LEVELS, distort
 from diqa_utils.image_statistics import image_statistics
 from diqa_utils.maps import DEFAULT_ALPHA, hand_crafted_features
@@ -169,7 +170,8 @@ def prepare_pictures(
     half_made = path.with_name(f"incomplete-{path.name}")
     shutil.rmtree(half_made, ignore_errors=True)
     half_made.mkdir(parents=True)
-    examples = dataset.map(as_it_is(example), num_parallel_calls=tf.data.AUTOTUNE).prefetch(8)
+    examples = dataset.map(as_it_is(example), num_parallel_calls=tf.data.AUTOTUNE)
+    examples = untuned(examples.prefetch(8))
     number = max(0, int(dataset.cardinality())) or None
     sizes, rows = [], []
     with open(half_made / "pixels.float16", "wb") as file:

@@ -103,8 +103,8 @@ def train_error_map_model(
             from. Called again with the same folder, training goes on after the last epoch that
             was finished. None keeps nothing.
         border: cells that the loss leaves out at each side, in training and in validation.
-        precision: "float32", or "bfloat16" for the convolutions of the steps, which is nearly
-            twice as fast on processors with instructions for it and slower on others; "auto"
+        precision: "float32", or "bfloat16" for the convolutions of the steps, which is two to
+            three times as fast on processors with instructions for it and slower on others; "auto"
             finds out which. Weights are float32 in any case.
         progress: whether to show a progress bar.
 

@@ -89,9 +89,10 @@ def test_a_notebook_changes_nowhere_else(folder, tmp_path):
     ("quote", "text", "words"),
     [
         (quoting.quote_in_prose, "<!-- results: file.json#median -->", "does not follow a number"),
+        (quoting.quote_in_prose, "3e-4 <!-- results: file.json#median -->", "3e-4 has an exponent"),
         (quoting.quote_in_code, "# results: file.json#{}\nV = 3", "not stand above a dictionary"),
     ],
 )
-def test_a_marker_without_its_number_is_named(quote, text, words, folder):
+def test_a_marker_without_a_number_to_write_is_named(quote, text, words, folder):
     with pytest.raises(ValueError, match=words):
         quote(text, folder)

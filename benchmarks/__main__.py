@@ -83,7 +83,7 @@ def measure_speed(parts: list[str]) -> None:
 def _in_a_process(part: str) -> dict[str, Any]:
     """Measures a part: what another one has left in memory must not slow it down."""
     code = (
-        "from diqa_utils._quiet import start_tensorflow_quietly; start_tensorflow_quietly();"
+        "from diqa_utils._internal import startup; startup.start_tensorflow_quietly();"
         f"from benchmarks.speed import {part}; import json; print(json.dumps({part}.measure()))"
     )
     done = subprocess.run(

@@ -29,8 +29,8 @@ from tqdm.auto import tqdm
 from benchmarks import real_data
 from benchmarks.results import rounded, write
 from diqa_utils import datasets
-from diqa_utils._cache import cache_folder
-from diqa_utils._precision import arithmetic, bfloat16_is_fast
+from diqa_utils._internal.files import cache_folder
+from diqa_utils._internal.tensorflow import arithmetic, bfloat16_is_fast
 from diqa_utils.maps import (
     DEFAULT_ALPHA,
     DEFAULT_EXPONENT,
@@ -42,13 +42,13 @@ from diqa_utils.maps import (
 from diqa_utils.metrics import plcc, srcc
 from diqa_utils.models import build_error_map_model, build_score_model
 from diqa_utils.preprocessing import normalize, to_gray
-from diqa_utils.pretraining import (
+from diqa_utils.ratings.pretraining import (
     KADID_TYPES,
     _patches_of_squares,
     damaged_pairs,
     pristine_pictures,
 )
-from diqa_utils.runs import deal_out
+from diqa_utils.ratings.runs import deal_out
 from diqa_utils.training import SMALLEST_VARIANCE, train_step
 
 NAME = "ablations"

@@ -29,7 +29,7 @@ from benchmarks import real_data
 from benchmarks.results import rounded, write
 from benchmarks.speed.memory import KEEPING
 from diqa_utils import datasets, pipelines
-from diqa_utils.datasets import _store
+from diqa_utils.datasets import storage
 from diqa_utils.datasets.sample_iqa import sample_iqa_dataset_builder as sample
 
 NAME = "database_pipelines"
@@ -108,7 +108,7 @@ def reading(
     name: str, split: str, files: Path, data_dir: Path, **settings: Any
 ) -> dict[str, float]:
     """Times reading a built database against decoding the same bytes, which lie in memory."""
-    builder = _store.make_builder(name, data_dir, files, **settings)
+    builder = storage.make_builder(name, data_dir, files, **settings)
     pictures = [key for key in builder.info.features if key.endswith("_image")]
     skip = dict.fromkeys(pictures, tfds.decode.SkipDecoding())
     stored = builder.as_dataset(split=split, decoders=skip).as_numpy_iterator()

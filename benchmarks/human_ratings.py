@@ -21,12 +21,12 @@ import numpy as np
 
 from benchmarks import real_data
 from benchmarks.results import rounded, write
-from diqa_utils._cache import cache_folder
-from diqa_utils._precision import bfloat16_is_fast
-from diqa_utils.human_ratings import RatingsRecipe
+from diqa_utils._internal.files import cache_folder
+from diqa_utils._internal.tensorflow import bfloat16_is_fast
 from diqa_utils.inference import load_predictor
-from diqa_utils.protocol import DatabasePart
-from diqa_utils.runs import RatingsRun
+from diqa_utils.ratings.protocol import DatabasePart
+from diqa_utils.ratings.runs import RatingsRun
+from diqa_utils.ratings.training import RatingsRecipe
 
 NAME = "human_ratings"
 DIGITS = 4

@@ -39,7 +39,7 @@ from tqdm.auto import tqdm
 from benchmarks import real_data
 from benchmarks.results import rounded, write
 from diqa_utils import datasets
-from diqa_utils._cache import cache_folder
+from diqa_utils._internal.files import cache_folder
 from diqa_utils.evaluation import Agreement, Estimate, evaluate, to_markdown
 from diqa_utils.metrics import plcc, rmse, srcc
 

@@ -18,10 +18,10 @@ import numpy as np
 
 from benchmarks import ablations, real_data
 from benchmarks.results import rounded, write
-from diqa_utils._cache import cache_folder
-from diqa_utils._precision import arithmetic, bfloat16_is_fast
+from diqa_utils._internal.files import cache_folder
+from diqa_utils._internal.tensorflow import arithmetic, bfloat16_is_fast
 from diqa_utils.metrics import srcc
-from diqa_utils.pretraining import pristine_pictures
+from diqa_utils.ratings.pretraining import pristine_pictures
 
 NAME = "precision"
 DIGITS = 5

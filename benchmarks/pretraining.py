@@ -17,11 +17,11 @@ import tensorflow as tf
 
 from benchmarks import real_data
 from benchmarks.results import rounded, write
-from diqa_utils._cache import cache_folder
-from diqa_utils._precision import arithmetic, bfloat16_is_fast
+from diqa_utils._internal.files import cache_folder
+from diqa_utils._internal.tensorflow import arithmetic, bfloat16_is_fast
 from diqa_utils.distortions import FAMILIES
 from diqa_utils.models import build_error_map_model
-from diqa_utils.pretraining import pristine_batches, pristine_pictures, throughput
+from diqa_utils.ratings.pretraining import pristine_batches, pristine_pictures, throughput
 from diqa_utils.training import (
     best_constant_map,
     evaluate_error_map_model,

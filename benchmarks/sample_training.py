@@ -13,7 +13,7 @@ from benchmarks.results import write
 from diqa_utils import datasets
 from diqa_utils.metrics import plcc, srcc
 from diqa_utils.pipelines import error_map_batches, score_batches
-from diqa_utils.recipes import Recipe, trained_error_map_model, trained_score_model
+from diqa_utils.sample_training import Recipe, trained_error_map_model, trained_score_model
 from diqa_utils.training import best_constant_map, evaluate_error_map_model
 
 SEEDS = (0, 1, 2)

@@ -14,8 +14,8 @@ import numpy as np
 
 from benchmarks import real_data
 from benchmarks.results import write
-from diqa_utils.datasets import _store
-from diqa_utils.datasets._files import DatabaseFiles
+from diqa_utils.datasets import storage
+from diqa_utils.datasets.files import DatabaseFiles
 
 NAME = "score_distributions"
 BINS = 40
@@ -30,7 +30,7 @@ PLACES = {
 def qualities(name: str, files: Path) -> np.ndarray:
     """Returns the quality of every rated picture (those flagged are left out)."""
     with tempfile.TemporaryDirectory() as nowhere:
-        builder = _store.make_builder(name, Path(nowhere), files, partial=name == "biq2021")
+        builder = storage.make_builder(name, Path(nowhere), files, partial=name == "biq2021")
     with DatabaseFiles(files) as opened:
         rows = builder.read_rows(opened)
     scale = builder.database.scale

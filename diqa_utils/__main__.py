@@ -19,7 +19,7 @@ from diqa_utils.datasets.__main__ import (
 )
 
 if TYPE_CHECKING:
-    from diqa_utils.human_ratings import RatingsRecipe
+    from diqa_utils.ratings.training import RatingsRecipe
 
 app = typer.Typer(
     help="Train and measure predictors of image quality.",
@@ -62,8 +62,8 @@ def train(
 ) -> None:
     """Train a predictor on the ratings of a database. Started again, it goes on."""
     with errors_in_words():
-        from diqa_utils.protocol import DatabasePart
-        from diqa_utils.runs import RatingsRun, _training_part
+        from diqa_utils.ratings.protocol import DatabasePart
+        from diqa_utils.ratings.runs import RatingsRun, _training_part
 
         settings = _recipe(recipe)
         if seed is not None:
@@ -90,7 +90,7 @@ def resume(
 ) -> None:
     """Go on with a run where it was stopped."""
     with errors_in_words():
-        from diqa_utils.runs import load_run
+        from diqa_utils.ratings.runs import load_run
 
         run, recipe = load_run(folder)
         _report(run.train(recipe), folder)
@@ -132,7 +132,7 @@ def evaluate(
     repeat a recipe is trained on 80 % of the references and tested on the others.
     """
     with errors_in_words():
-        from diqa_utils import protocol, runs
+        from diqa_utils.ratings import protocol, runs
 
         part = protocol.DatabasePart(
             database,
@@ -164,7 +164,7 @@ def evaluate(
 
 def _recipe(text: str) -> "RatingsRecipe":
     """A recipe by the name of its predictor, or from a file."""
-    from diqa_utils.human_ratings import PREDICTORS, RatingsRecipe
+    from diqa_utils.ratings.training import PREDICTORS, RatingsRecipe
 
     if text in PREDICTORS:
         return RatingsRecipe(predictor=text)

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from diqa_utils._color import LUMA_WEIGHTS
-from diqa_utils._validation import as_batch, like, to_unit_range
+from diqa_utils._internal.checks import as_batch, like, to_unit_range
+from diqa_utils.images import LUMA_WEIGHTS
 from diqa_utils.preprocessing import BINOMIAL_ROW
 
 __all__ = ["image_statistics"]

@@ -1,12 +1,16 @@
 """Reading picture files: the one place where a file becomes an array."""
 
+import io
+import warnings
 from os import PathLike, fspath
 
 import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from diqa_utils._decoding import decode_image
+__all__ = ["decode_image", "read_image"]
 
-__all__ = ["read_image"]
+#: ITU-R BT.601 weights of red, green and blue.
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 
 
 def read_image(path: str | PathLike[str]) -> np.ndarray:
@@ -38,3 +42,54 @@ def read_image(path: str | PathLike[str]) -> np.ndarray:
     except IsADirectoryError:
         raise ValueError(f"{name!r} is a folder, not a picture file.") from None
     return decode_image(content, name)
+
+
+def decode_image(content: bytes, name: str) -> np.ndarray:
+    """Decodes the content of a picture file as `read_image` does.
+
+    Args:
+        content: the bytes of the file.
+        name: of the file, for messages.
+
+    Returns:
+        uint8 array (H, W, 3).
+
+    Raises:
+        ValueError: as `read_image` does.
+    """
+    return np.array(_to_rgb(_decode(content, name), name))
+
+
+def _decode(content: bytes, name: str) -> Image.Image:
+    """Decodes the first frame, upright."""
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns from half the size on at which it refuses: 90 of 179 megapixels.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as image:
+                image.load()
+                return ImageOps.exif_transpose(image)
+    except UnidentifiedImageError:
+        raise ValueError(f"{name!r} is not a picture file of a known kind.") from None
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{name!r} is too large to decode safely: {error}") from error
+    except Exception as error:  # each decoder has errors of its own
+        raise ValueError(f"{name!r} is damaged and cannot be decoded: {error}.") from error
+
+
+def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+    """Converts any Pillow mode to 8-bit RGB."""
+    if image.mode.startswith("I"):  # 16-bit grey; "I" is how some formats deliver it
+        levels = np.asarray(image).astype(np.float64)
+        if levels.min() < 0 or levels.max() > 65535:
+            raise ValueError(f"{name!r} has 32-bit pixels; save it with 8 or 16 bits a channel.")
+        return Image.fromarray(np.round(levels / 257).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ValueError(
+            f"{name!r} has floating-point pixels of unknown range; save it with 8 or 16 bits."
+        )
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")

@@ -26,11 +26,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from diqa_utils import _weights
-from diqa_utils._graphs import compiled
-from diqa_utils._precision import arithmetic, check_precision
-from diqa_utils._tiles import tiles
-from diqa_utils._validation import as_batch, to_unit_range
+from diqa_utils._internal import weight_files
+from diqa_utils._internal.checks import as_batch, to_unit_range
+from diqa_utils._internal.tensorflow import arithmetic, check_precision, compiled
+from diqa_utils._internal.tiles import tiles
 from diqa_utils.extended import build_extended_score_model
 from diqa_utils.image_statistics import _from_means, _positions, _sums_over
 from diqa_utils.images import read_image
@@ -42,7 +41,7 @@ from diqa_utils.models import (
     build_score_model,
 )
 from diqa_utils.preprocessing import normalize
-from diqa_utils.recipes import Recipe, trained_error_map_model, trained_score_model
+from diqa_utils.sample_training import Recipe, trained_error_map_model, trained_score_model
 
 __all__ = [
     "ExtendedPredictor",
@@ -219,7 +218,7 @@ class _Predictor(ABC):
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
         self.card |= {"predictor": self.kind, **self._settings()}
-        self.card["sha256"] = _weights.save_weights(path / WEIGHTS, self._models())
+        self.card["sha256"] = weight_files.save_weights(path / WEIGHTS, self._models())
         text = json.dumps(self.card, indent=2, sort_keys=True, ensure_ascii=False)
         (path / CARD).write_text(text + "\n", encoding="utf-8")
 
@@ -250,7 +249,7 @@ class _Predictor(ABC):
             raise ValueError(
                 f"{str(path / CARD)!r} is not the card of a predictor of the kind {cls.kind!r}."
             ) from error
-        _weights.load_weights(path / WEIGHTS, predictor._models(), sha256=sha256)
+        weight_files.load_weights(path / WEIGHTS, predictor._models(), sha256=sha256)
         return predictor
 
     @abstractmethod

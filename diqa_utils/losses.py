@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from diqa_utils._validation import check_finite, check_same_shape
+from diqa_utils._internal.checks import check_finite, check_same_shape
 
 __all__ = ["weighted_error_map_loss"]
 

@@ -9,7 +9,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from diqa_utils._validation import as_batch, as_float, check_not_negative, check_same_shape, like
+from diqa_utils._internal.checks import (
+    as_batch,
+    as_float,
+    check_not_negative,
+    check_same_shape,
+    like,
+)
 from diqa_utils.preprocessing import low_frequency, normalize, to_gray
 
 __all__ = [

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from diqa_utils._validation import check_not_negative
+from diqa_utils._internal.checks import check_not_negative
 
 __all__ = ["build_error_map_model", "build_feature_extractor", "build_score_model"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from diqa_utils._quiet import start_tensorflow_quietly
+from diqa_utils._internal.startup import start_tensorflow_quietly
 
 if TYPE_CHECKING:
     from IPython.display import Markdown

@@ -11,9 +11,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from diqa_utils._example_files import on_disk
-from diqa_utils._graphs import as_it_is
-from diqa_utils._untuned import untuned
+from diqa_utils._internal.example_files import on_disk
+from diqa_utils._internal.tensorflow import as_it_is, untuned
 from diqa_utils.maps import (
     DEFAULT_ALPHA,
     DEFAULT_EXPONENT,

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from diqa_utils._color import LUMA_WEIGHTS
-from diqa_utils._validation import (
+from diqa_utils._internal.checks import (
     MINIMUM_SIZE,
     as_batch,
     as_float,
@@ -27,6 +26,7 @@ from diqa_utils._validation import (
     like,
     scaled,
 )
+from diqa_utils.images import LUMA_WEIGHTS
 
 __all__ = ["MINIMUM_SIZE", "low_frequency", "normalize", "to_gray"]
 

@@ -20,10 +20,13 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from diqa_utils._graphs import compiled
-from diqa_utils._memory import give_back
-from diqa_utils._precision import arithmetic, check_precision
-from diqa_utils._untuned import untuned
+from diqa_utils._internal.tensorflow import (
+    arithmetic,
+    check_precision,
+    compiled,
+    give_back,
+    untuned,
+)
 from diqa_utils.losses import weighted_error_map_loss
 
 __all__ = [

@@ -17,7 +17,7 @@ import openpyxl
 import scipy.io
 from PIL import Image
 
-from diqa_utils.datasets._download import ManifestEntry, blob_hash
+from diqa_utils.datasets.download import ManifestEntry, blob_hash
 
 SIZE = (8, 12)  # (height, width)
 LIVE_FOLDERS = {"jp2k": 227, "jpeg": 233, "wn": 174, "gblur": 174, "fastfading": 174}

@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from diqa_utils import _cache
+from diqa_utils._internal import files as cache_files
 
 
 def test_the_environment_names_the_cache_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("DIQA_CACHE_DIR", str(tmp_path / "kept"))
-    assert _cache.cache_folder() == tmp_path / "kept"
+    assert cache_files.cache_folder() == tmp_path / "kept"
 
 
 def test_a_relative_cache_folder_is_made_absolute(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DIQA_CACHE_DIR", "kept")
-    assert _cache.cache_folder() == tmp_path / "kept"
+    assert cache_files.cache_folder() == tmp_path / "kept"
 
 
 @pytest.mark.parametrize("value", [None, ""])
@@ -24,7 +24,7 @@ def test_without_the_variable_it_is_the_users_cache(monkeypatch, value):
         monkeypatch.delenv("DIQA_CACHE_DIR", raising=False)
     else:
         monkeypatch.setenv("DIQA_CACHE_DIR", value)
-    folder = _cache.cache_folder()
+    folder = cache_files.cache_folder()
     assert folder.name == "diqa_utils"
     assert folder.is_relative_to(Path.home())
 
@@ -32,34 +32,34 @@ def test_without_the_variable_it_is_the_users_cache(monkeypatch, value):
 @pytest.fixture
 def package(monkeypatch, tmp_path):
     """A made-up package of two files."""
-    monkeypatch.setattr(_cache, "PACKAGE", tmp_path)
+    monkeypatch.setattr(cache_files, "PACKAGE", tmp_path)
     (tmp_path / "a.py").write_text("one")
     (tmp_path / "b.py").write_text("two")
     return tmp_path
 
 
 def test_a_fingerprint_is_short_and_stays_the_same(package):
-    fingerprint = _cache.source_fingerprint("a.py", "b.py")
-    assert fingerprint == _cache.source_fingerprint("a.py", "b.py")
+    fingerprint = cache_files.source_fingerprint("a.py", "b.py")
+    assert fingerprint == cache_files.source_fingerprint("a.py", "b.py")
     assert len(fingerprint) == 12
     assert fingerprint.isalnum()
 
 
 @pytest.mark.parametrize("changed", ["a.py", "b.py"])
 def test_a_fingerprint_changes_with_every_source(package, changed):
-    before = _cache.source_fingerprint("a.py", "b.py")
+    before = cache_files.source_fingerprint("a.py", "b.py")
     (package / changed).write_text("three")
-    assert _cache.source_fingerprint("a.py", "b.py") != before
+    assert cache_files.source_fingerprint("a.py", "b.py") != before
 
 
 @pytest.mark.parametrize("contents", [("two", "one"), ("onet", "wo")])
 def test_a_fingerprint_changes_when_code_moves_between_sources(package, contents):
-    before = _cache.source_fingerprint("a.py", "b.py")
+    before = cache_files.source_fingerprint("a.py", "b.py")
     for name, content in zip(("a.py", "b.py"), contents, strict=True):
         (package / name).write_text(content)
-    assert _cache.source_fingerprint("a.py", "b.py") != before
+    assert cache_files.source_fingerprint("a.py", "b.py") != before
 
 
 def test_a_source_that_is_not_there_is_an_error(package):
     with pytest.raises(FileNotFoundError, match=r"c\.py"):
-        _cache.source_fingerprint("c.py")
+        cache_files.source_fingerprint("c.py")

@@ -25,12 +25,14 @@ import tensorflow as tf
 from PIL import Image
 
 from diqa_utils import datasets, read_image
-from diqa_utils.datasets import _builder, _files, _store, catalog
-from diqa_utils.datasets._rows import Row, count_problems
+from diqa_utils.datasets import builder as shared_builder
+from diqa_utils.datasets import catalog, storage
+from diqa_utils.datasets import files as database_files
 from diqa_utils.datasets.biq2021 import biq2021_dataset_builder as biq2021
 from diqa_utils.datasets.csiq import csiq_dataset_builder as csiq_builder
 from diqa_utils.datasets.kadid10k import kadid10k_dataset_builder as kadid_builder
 from diqa_utils.datasets.live_iqa import live_iqa_dataset_builder as live_builder
+from diqa_utils.datasets.rows import Row, count_problems
 from diqa_utils.datasets.tid2013 import tid2013_dataset_builder as tid2013_builder
 
 MAKERS = {
@@ -340,7 +342,7 @@ def test_several_archives_make_one_database(releases, tmp_path):
 def test_what_is_unpacked_is_taken_before_its_archive(small_kadid, tmp_path):
     folder = made_up.copied(small_kadid, tmp_path / "both")
     made_up.zipped(small_kadid, folder / "kadid10k.zip")
-    with _files.DatabaseFiles(folder) as files:
+    with database_files.DatabaseFiles(folder) as files:
         assert files.archive_of("images/I01.png") is None
         assert files.read("images/i01.PNG") == (small_kadid / "images/I01.png").read_bytes()
 
@@ -350,7 +352,7 @@ def test_what_macos_adds_to_archives_is_passed_over(small_kadid, tmp_path):
     made_up.write(folder, "__MACOSX/images/._I01.png", b"noise")
     made_up.write(folder, "__MACOSX/images/I01.png", b"noise")
     made_up.write(folder, "images/._I01.png", b"noise")
-    with _files.DatabaseFiles(folder) as files:
+    with database_files.DatabaseFiles(folder) as files:
         assert len(files) == 253
         assert files.read("images/I01.png") == made_up.picture(5, "png")
 
@@ -389,7 +391,7 @@ def test_files_are_found_in_any_case_and_never_guessed(tmp_path):
     made_up.write(tmp_path, "C/größe.bmp", b"5")
     made_up.write(tmp_path, "D/a/images/three.bmp", b"6")
     made_up.write(tmp_path, "D/b/images/three.bmp", b"7")
-    with _files.DatabaseFiles(tmp_path) as files:
+    with database_files.DatabaseFiles(tmp_path) as files:
         assert files.read("images/one.BMP") == b"1"
         assert files.read("other/two.bmp") == b"3"
         assert files.read("other/TWO.BMP") == b"4"
@@ -752,7 +754,7 @@ def test_a_copy_that_grew_is_built_anew(small_kadid, tmp_path):
 
 def test_a_full_disk_is_said_before_anything_is_written(small_kadid, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(_store.shutil, "disk_usage", lambda folder: usage._replace(free=1000))
+    monkeypatch.setattr(storage.shutil, "disk_usage", lambda folder: usage._replace(free=1000))
     with pytest.raises(
         OSError, match=r"Nothing was built in '.*': the disk is full \(building"
     ) as e:
@@ -812,17 +814,17 @@ def test_what_is_read_ahead_comes_in_its_order():
         time.sleep(0.01 if number % 8 == 0 else 0)
         return number
 
-    assert list(_builder.ahead(slow_at_first, range(100))) == list(range(100))
+    assert list(shared_builder.ahead(slow_at_first, range(100))) == list(range(100))
 
 
 def test_reading_ahead_is_bounded():
     read = []
-    examples = _builder.ahead(lambda number: read.append(number) or number, range(1000))
+    examples = shared_builder.ahead(lambda number: read.append(number) or number, range(1000))
     for number in range(5):
         assert next(examples) == number
-        assert len(read) <= number + 1 + _builder.AHEAD
+        assert len(read) <= number + 1 + shared_builder.AHEAD
     examples.close()
-    assert len(read) <= 5 + _builder.AHEAD
+    assert len(read) <= 5 + shared_builder.AHEAD
 
 
 def test_the_first_faulty_item_is_reported_though_a_later_one_fails_sooner():
@@ -833,7 +835,7 @@ def test_the_first_faulty_item_is_reported_though_a_later_one_fails_sooner():
             raise ValueError(f"row {number}")
         return number
 
-    examples = _builder.ahead(example, range(100))
+    examples = shared_builder.ahead(example, range(100))
     assert [next(examples) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="row 3"):
         next(examples)
@@ -849,9 +851,9 @@ def test_an_interrupt_gives_up_what_has_not_begun():
         time.sleep(0.05)
 
     with pytest.raises(KeyboardInterrupt):
-        list(_builder.ahead(example, range(1000)))
+        list(shared_builder.ahead(example, range(1000)))
     after = len(begun)
-    assert after <= _builder.AHEAD + 1
+    assert after <= shared_builder.AHEAD + 1
     time.sleep(0.2)
     assert len(begun) == after
 
@@ -861,7 +863,7 @@ def test_threads_may_read_one_archive_at_once(small_kadid, tmp_path, form):
     pack = {"zip": made_up.zipped, "tar": made_up.tarred}[form]
     archive = pack(small_kadid, tmp_path / f"kadid10k.{form}")
     names = [path.name for path in (small_kadid / "images").iterdir()] * 4
-    with _files.DatabaseFiles(archive) as files, ThreadPoolExecutor(8) as pool:
+    with database_files.DatabaseFiles(archive) as files, ThreadPoolExecutor(8) as pool:
         for name, content in zip(names, pool.map(files.read, names), strict=True):
             assert content == (small_kadid / "images" / name).read_bytes()
 
@@ -878,7 +880,7 @@ def test_a_folder_that_cannot_be_written_is_named(small_kadid, tmp_path, monkeyp
     def refuse(self, *arguments, **settings):
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
 
-    monkeypatch.setattr(_store.Path, "mkdir", refuse)
+    monkeypatch.setattr(storage.Path, "mkdir", refuse)
     with pytest.raises(
         OSError, match=r"you may not write there \(Permission denied\). Pass another folder"
     ):
@@ -894,7 +896,7 @@ def test_a_picture_that_may_not_be_read_is_named(tmp_path, monkeypatch):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return read(path)
 
-    monkeypatch.setattr(_files.Path, "read_bytes", refuse)
+    monkeypatch.setattr(database_files.Path, "read_bytes", refuse)
     words = r"'été 2024/bild 1.png' in '.*own' cannot be read: Permission denied"
     with pytest.raises(ValueError, match=words):
         datasets.load("folder_iqa", manual_dir=folder, data_dir=tmp_path, scale=(1, 5))

@@ -16,12 +16,12 @@ from scipy import ndimage
 
 from diqa_utils import datasets
 from diqa_utils.datasets import (
-    _store,
     assert_disjoint,
     k_folds_by_reference,
     repeated_splits,
     set_aside,
     split_by_reference,
+    storage,
 )
 from diqa_utils.datasets.sample_iqa import sample_iqa_dataset_builder as sample_iqa
 from diqa_utils.distortions import DISTORTIONS, LEVELS
@@ -35,7 +35,7 @@ NUMBERS = ("level", "pseudo_dmos", "quality")
 @pytest.fixture(scope="module")
 def rows(sample):
     """The database without its pictures: by split, a list of dictionaries."""
-    builder = _store.make_builder("sample_iqa", None)
+    builder = storage.make_builder("sample_iqa", None)
     texts_and_numbers = tfds.decode.PartialDecoding(dict.fromkeys(TEXTS + NUMBERS, True))
 
     def plain(example):
@@ -466,7 +466,7 @@ def test_a_database_may_be_kept_elsewhere(small, tmp_path):
 
 def test_changed_code_does_not_meet_an_old_build(built, monkeypatch):
     assert datasets.available()["sample_iqa"].built is True
-    monkeypatch.setattr(_store, "source_fingerprint", lambda *sources: "changed")
+    monkeypatch.setattr(storage, "source_fingerprint", lambda *sources: "changed")
     assert datasets.available()["sample_iqa"].built is False
 
 
@@ -482,7 +482,7 @@ def test_a_change_of_any_module_that_makes_the_images_makes_builds_stale():
     used = used.union(families, *(modules_used_by(sys.modules[name]) for name in families))
     assert f"{package}._distortions.common" in used
     files = {f"{name.removeprefix(f'{package}.').replace('.', '/')}.py" for name in used}
-    assert files <= set(_store.SAMPLE_SOURCES)
+    assert files <= set(storage.SAMPLE_SOURCES)
 
 
 def test_two_builds_are_alike_to_the_byte(built, tmp_path):
@@ -551,11 +551,11 @@ def test_what_a_killed_build_left_is_cleared_away(built):
 def test_a_build_that_another_process_finished_meanwhile_is_used(
     small, small_cache, tmp_path, monkeypatch
 ):
-    prepare = _store.prepare
+    prepare = storage.prepare
 
     def wait_for_another_process(*arguments):
         shutil.copytree(small_cache, tmp_path, dirs_exist_ok=True)
         prepare(*arguments)
 
-    monkeypatch.setattr(_store, "prepare", wait_for_another_process)
+    monkeypatch.setattr(storage, "prepare", wait_for_another_process)
     assert len(datasets.load("sample_iqa", split="train")) == 5

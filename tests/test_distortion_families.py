@@ -9,9 +9,17 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import norm
 from skimage import color
 
-from diqa_utils._distortions import blurs, brightness, colors, contrast, noise, spatial
-from diqa_utils._distortions.lab import from_lab, to_lab
-from diqa_utils.distortions import LEVELS, distort
+from diqa_utils.distortions import (
+    LEVELS,
+    blurs,
+    brightness,
+    colors,
+    contrast,
+    distort,
+    noise,
+    spatial,
+)
+from diqa_utils.distortions.lab import from_lab, to_lab
 
 every_level = pytest.mark.parametrize("level", LEVELS)
 

@@ -10,7 +10,7 @@ import made_up
 import pytest
 
 from diqa_utils import datasets
-from diqa_utils.datasets import _download
+from diqa_utils.datasets import download
 from diqa_utils.datasets.biq2021 import biq2021_dataset_builder as biq2021
 
 
@@ -74,7 +74,7 @@ def release(tmp_path):
 
 @pytest.fixture
 def server(release, monkeypatch):
-    monkeypatch.setattr(_download, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(download, "FIRST_PAUSE", 0.01)
     with Server(release) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
@@ -95,7 +95,7 @@ def contents(folder):
 
 
 def test_every_file_is_fetched_whatever_its_name(server, manifest, release, tmp_path):
-    _download.download(manifest, server.address, tmp_path / "copy")
+    download.download(manifest, server.address, tmp_path / "copy")
     assert contents(tmp_path / "copy") == contents(release)
     assert len(server.served) == 42
 
@@ -110,21 +110,21 @@ def test_connections_that_break_off_and_busy_servers_are_tried_again(
         return ("drop", "busy", "serve")[asked[path] - 1]
 
     server.behave = difficult
-    _download.download(manifest, server.address, tmp_path / "copy")
+    download.download(manifest, server.address, tmp_path / "copy")
     assert contents(tmp_path / "copy") == contents(release)
 
 
 def test_an_interrupted_download_goes_on_where_it_stopped(server, manifest, release, tmp_path):
     server.behave = lambda number, path: "serve" if number < 20 else "drop"
     with pytest.raises(ConnectionError, match=r"could not be fetched from http.*Start again, and"):
-        _download.download(manifest, server.address, tmp_path / "copy")
+        download.download(manifest, server.address, tmp_path / "copy")
     first = set(contents(tmp_path / "copy"))
     assert len(first) == 20
     assert not [name for name in first if name.endswith("incomplete")]
 
     server.behave = lambda number, path: "serve"
     server.served.clear()
-    _download.download(manifest, server.address, tmp_path / "copy")
+    download.download(manifest, server.address, tmp_path / "copy")
     assert contents(tmp_path / "copy") == contents(release)
     assert len(server.served) == 22
     assert not first & set(server.served)
@@ -133,12 +133,12 @@ def test_an_interrupted_download_goes_on_where_it_stopped(server, manifest, rele
 def test_a_file_that_was_cut_or_changed_on_the_disk_is_fetched_again(
     server, manifest, release, tmp_path
 ):
-    _download.download(manifest, server.address, tmp_path / "copy")
+    download.download(manifest, server.address, tmp_path / "copy")
     cut, changed = "Images/ss01 (1).jpg", "Images/ss01 (2).jpg"
     made_up.write(tmp_path / "copy", cut, b"half")
     made_up.write(tmp_path / "copy", changed, (release / changed).read_bytes()[::-1])
     server.served.clear()
-    _download.download(manifest, server.address, tmp_path / "copy")
+    download.download(manifest, server.address, tmp_path / "copy")
     assert sorted(server.served) == [cut, changed]
     assert contents(tmp_path / "copy") == contents(release)
 
@@ -155,14 +155,14 @@ def test_a_file_that_is_not_the_right_one_is_named(
 ):
     server.behave = lambda number, path: behaviour if "(7)" in path else "serve"
     with pytest.raises(error, match=words):
-        _download.download(manifest, server.address, tmp_path / "copy")
+        download.download(manifest, server.address, tmp_path / "copy")
     assert "Images/ss01 (7).jpg" not in contents(tmp_path / "copy")
 
 
 def test_a_server_that_is_not_there_is_named(manifest, tmp_path, monkeypatch):
-    monkeypatch.setattr(_download, "FIRST_PAUSE", 0)
+    monkeypatch.setattr(download, "FIRST_PAUSE", 0)
     with pytest.raises(ConnectionError, match=r"could not be fetched from http://127.0.0.1:9/"):
-        _download.download(manifest, "http://127.0.0.1:9", tmp_path)
+        download.download(manifest, "http://127.0.0.1:9", tmp_path)
 
 
 def test_biq2021_is_downloaded_and_built_in_one_call(server, manifest, tmp_path, monkeypatch):
@@ -191,4 +191,4 @@ def test_the_manifest_is_that_of_the_repository():
 
 def test_the_hash_is_git_s():
     # printf 'what is up, doc?' | git hash-object --stdin, from git's own book
-    assert _download.blob_hash(b"what is up, doc?") == "bd9dbf5aae1a3862dd1526723246b20206e5fc37"
+    assert download.blob_hash(b"what is up, doc?") == "bd9dbf5aae1a3862dd1526723246b20206e5fc37"

@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from diqa_utils import human_ratings
-from diqa_utils._learning import _random_crop
-from diqa_utils._rated_pictures import RatedPictures
-from diqa_utils._stages import ErrorMapStage, FeaturesStage, StatisticsStage
 from diqa_utils.distortions import DISTORTIONS
-from diqa_utils.human_ratings import (
+from diqa_utils.image_statistics import STATISTICS, image_statistics
+from diqa_utils.maps import hand_crafted_features
+from diqa_utils.metrics import srcc
+from diqa_utils.preprocessing import normalize
+from diqa_utils.ratings import training as human_ratings
+from diqa_utils.ratings.learning import _random_crop
+from diqa_utils.ratings.pictures import RatedPictures
+from diqa_utils.ratings.recipe import ErrorMapStage, FeaturesStage, StatisticsStage
+from diqa_utils.ratings.training import (
     RatingsRecipe,
     falling_statistics,
     prepare_pictures,
     train_on_ratings,
 )
-from diqa_utils.image_statistics import STATISTICS, image_statistics
-from diqa_utils.maps import hand_crafted_features
-from diqa_utils.metrics import srcc
-from diqa_utils.preprocessing import normalize
 
 pytestmark = pytest.mark.usefixtures("small_network")
 

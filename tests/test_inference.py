@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diqa_utils import _tiles, inference
+from diqa_utils import inference
+from diqa_utils._internal import tiles as tile_cutter
 from diqa_utils.extended import build_extended_score_model
 from diqa_utils.image_statistics import image_statistics
 from diqa_utils.inference import (
@@ -96,8 +97,8 @@ def test_the_extended_score_is_the_score_models_answer(extended_predictor, pictu
 def test_tiles_give_the_score_and_the_map_of_the_whole(predictor, photographs, monkeypatch):
     picture = np.tile(photographs["coffee"], (3, 3, 1))[:423, :541]
     expected = predictor.score(picture), predictor.predict_error_map(picture)
-    monkeypatch.setattr(_tiles, "SIDE", 128)
-    assert len(list(_tiles.tiles(picture))) == 12
+    monkeypatch.setattr(tile_cutter, "SIDE", 128)
+    assert len(list(tile_cutter.tiles(picture))) == 12
     assert predictor.score(picture) == pytest.approx(expected[0], abs=1e-4)
     found = predictor.predict_error_map(picture)
     assert expected[1].std() > 1e-4

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diqa_utils._memory import give_back
+from diqa_utils._internal.tensorflow import give_back
 
 MIB = 2**20
 

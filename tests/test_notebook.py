@@ -11,7 +11,7 @@ import tensorflow as tf
 matplotlib.use("Agg")
 
 from diqa_utils import notebook
-from diqa_utils._quiet import silent_stderr
+from diqa_utils._internal.startup import silent_stderr
 
 START = """
 from diqa_utils import notebook

@@ -119,7 +119,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / lar
 
 
 def test_a_photograph_of_a_hundred_megapixels_can_be_read(predictor):
-    from diqa_utils._decoding import decode_image
+    from diqa_utils.images import decode_image
 
     file = io.BytesIO()
     Image.new("L", (10_000, 10_000), 90).save(file, "png")

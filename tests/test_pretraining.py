@@ -10,7 +10,7 @@ from PIL import Image
 from diqa_utils.distortions import FAMILIES, LEVELS
 from diqa_utils.maps import average_reliability_map, downscale, error_map
 from diqa_utils.preprocessing import normalize
-from diqa_utils.pretraining import (
+from diqa_utils.ratings.pretraining import (
     CROP,
     KADID_TYPES,
     _damaged_pair,
@@ -52,7 +52,7 @@ def test_all_types_of_the_taxonomy_are_drawn_at_all_levels(pictures, monkeypatch
         drawn[distortion, level] += 1
         return image
 
-    monkeypatch.setattr("diqa_utils.pretraining.distort", count)
+    monkeypatch.setattr("diqa_utils.ratings.pretraining.distort", count)
     rng = np.random.default_rng(0)
     for _ in range(2500):
         _damaged_pair(pictures, KADID_TYPES, rng)
@@ -68,13 +68,13 @@ def test_only_chosen_distortions_are_drawn(pictures, monkeypatch):
         drawn.add(distortion)
         return image
 
-    monkeypatch.setattr("diqa_utils.pretraining.distort", note)
+    monkeypatch.setattr("diqa_utils.ratings.pretraining.distort", note)
     taken(pristine_batches(pictures, batch_size=16, distortions=["jpeg", "fast_fading"]), 8)
     assert drawn == {"jpeg", "fast_fading"}
 
 
 def test_large_pictures_are_halved_now_and_then(monkeypatch):
-    monkeypatch.setattr("diqa_utils.pretraining.distort", lambda image, *_, **__: image)
+    monkeypatch.setattr("diqa_utils.ratings.pretraining.distort", lambda image, *_, **__: image)
     stripes = np.zeros((512, 512, 3), np.uint8)
     stripes[:, ::2] = 200  # means of 2 x 2 pixels are grey
     rng = np.random.default_rng(0)
@@ -141,7 +141,7 @@ def test_damaging_leaves_the_pictures_alone(pictures):
 
 def test_throughput_counts_patches(pictures, monkeypatch):
     clock = iter([10.0, 14.0])
-    monkeypatch.setattr("diqa_utils.pretraining.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("diqa_utils.ratings.pretraining.time.perf_counter", lambda: next(clock))
     batches = tf.data.Dataset.from_tensors((tf.zeros((8, 1)),) * 3).repeat()
     assert throughput(batches, 5) == 5 * 8 / 4.0
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from diqa_utils import _protocol_results, datasets, protocol
+from diqa_utils import datasets
 from diqa_utils.datasets.catalog import CATALOG
 from diqa_utils.evaluation import evaluate
 from diqa_utils.metrics import krcc, plcc, rmse, srcc
-from diqa_utils.protocol import (
+from diqa_utils.ratings import protocol, protocol_results
+from diqa_utils.ratings.protocol import (
     DatabasePart,
     baselines,
     cross_database,
@@ -271,7 +272,7 @@ def test_medians_are_numpys_and_the_interval_holds_all_repeats(built, repeats):
 
 
 def test_interval_of_many_repeats_is_numpys_quantiles(built, monkeypatch):
-    monkeypatch.setattr(_protocol_results, "REPEATS_FOR_QUANTILES", 5)
+    monkeypatch.setattr(protocol_results, "REPEATS_FOR_QUANTILES", 5)
     result = run(built("csiq"), noisy, repeats=5)
     each = [repeat.rows[0].srcc.value for repeat in result.repeats]
     row = result.rows[0].srcc
@@ -281,8 +282,8 @@ def test_interval_of_many_repeats_is_numpys_quantiles(built, monkeypatch):
 
 
 def test_forty_repeats_are_many():
-    assert "lowest" in _protocol_results._interval_in_words(39)
-    assert "quantile" in _protocol_results._interval_in_words(40)
+    assert "lowest" in protocol_results._interval_in_words(39)
+    assert "quantile" in protocol_results._interval_in_words(40)
     each = list(np.random.default_rng(0).uniform(0, 1, 39))
     few, many = protocol._median(each, 39), protocol._median([*each, 0.5], 40)
     assert (few.low, few.high) == (min(each), max(each))

@@ -10,9 +10,9 @@ import scipy.io
 
 from benchmarks import real_data
 from diqa_utils import datasets, read_image
-from diqa_utils.datasets import _store
-from diqa_utils.datasets._files import DatabaseFiles
-from diqa_utils.datasets._rows import check_rows
+from diqa_utils.datasets import storage
+from diqa_utils.datasets.files import DatabaseFiles
+from diqa_utils.datasets.rows import check_rows
 from diqa_utils.metrics import srcc
 
 DATA = real_data.folder() or Path("/nowhere")
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def rows_of(name, folder, tmp_path):
-    builder = _store.make_builder(name, tmp_path)
+    builder = storage.make_builder(name, tmp_path)
     with DatabaseFiles(METADATA / folder) as files:
         rows = builder.read_rows(files)
     check_rows(rows, builder.database, complete=True)

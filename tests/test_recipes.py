@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from diqa_utils import recipes
-from diqa_utils.recipes import Recipe, trained_error_map_model, trained_score_model
+from diqa_utils import sample_training as recipes
+from diqa_utils.sample_training import Recipe, trained_error_map_model, trained_score_model
 
 pytestmark = pytest.mark.usefixtures("small_network")
 

@@ -11,10 +11,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from diqa_utils.__main__ import app
-from diqa_utils.human_ratings import RatingsRecipe
 from diqa_utils.inference import load_predictor
-from diqa_utils.protocol import DatabasePart
-from diqa_utils.runs import RatingsRun, conformal_half_width, deal_out, load_run
+from diqa_utils.ratings.protocol import DatabasePart
+from diqa_utils.ratings.runs import RatingsRun, conformal_half_width, deal_out, load_run
+from diqa_utils.ratings.training import RatingsRecipe
 
 RECIPE = {
     "error_maps": {"epochs": 0},
@@ -124,7 +124,7 @@ def test_impossible_intervals_are_refused(number, confidence, message):
 @pytest.fixture
 def patient(monkeypatch):
     """Six pictures are too few for an interval of 90 %."""
-    monkeypatch.setattr("diqa_utils.runs.CONFIDENCE", 0.7)
+    monkeypatch.setattr("diqa_utils.ratings.runs.CONFIDENCE", 0.7)
 
 
 @pytest.mark.usefixtures("patient")
@@ -169,7 +169,7 @@ def test_a_run_that_was_stopped_while_preparing_can_go_on(run, settings, tmp_pat
 
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("diqa_utils.runs.prepare_pictures", stopped)
+        patch.setattr("diqa_utils.ratings.runs.prepare_pictures", stopped)
         done = run("train", tmp_path / "recipe.json", *settings, "--folder", folder)
     assert done.exit_code != 0
     resumed = run("resume", folder)

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from diqa_utils._score_command import app
 from diqa_utils.inference import load_pretrained
+from diqa_utils.score_command import app
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_an_unknown_predictor_is_named(folder):
 def test_help_does_not_wait_for_tensorflow():
     code = (
         "import sys; from typer.testing import CliRunner;"
-        "from diqa_utils._score_command import app;"
+        "from diqa_utils.score_command import app;"
         "print(CliRunner().invoke(app, ['--help']).stdout); print('tensorflow' in sys.modules)"
     )
     done = subprocess.run(

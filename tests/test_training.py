@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from diqa_utils import _precision, training
+from diqa_utils import training
+from diqa_utils._internal import tensorflow as switches
 from diqa_utils.losses import weighted_error_map_loss
 from diqa_utils.models import build_error_map_model, build_feature_extractor, build_score_model
 from diqa_utils.pipelines import error_map_batches, score_batches
@@ -671,13 +672,13 @@ def cpu_with(tmp_path, flags):
     ("flags", "fast"), [("amx_bf16", True), ("avx512_bf16", True), ("avx512f", False), ("", False)]
 )
 def test_bfloat16_is_fast_where_the_processor_has_it(flags, fast, tmp_path, monkeypatch):
-    monkeypatch.setattr(_precision, "CPU_INFO", cpu_with(tmp_path, flags))
-    assert _precision.bfloat16_is_fast() is fast
+    monkeypatch.setattr(switches, "CPU_INFO", cpu_with(tmp_path, flags))
+    assert switches.bfloat16_is_fast() is fast
 
 
 def test_bfloat16_is_not_fast_on_an_unknown_processor(tmp_path, monkeypatch):
-    monkeypatch.setattr(_precision, "CPU_INFO", tmp_path / "none")
-    assert not _precision.bfloat16_is_fast()
+    monkeypatch.setattr(switches, "CPU_INFO", tmp_path / "none")
+    assert not switches.bfloat16_is_fast()
 
 
 @pytest.mark.parametrize(
@@ -690,17 +691,17 @@ def test_bfloat16_is_not_fast_on_an_unknown_processor(tmp_path, monkeypatch):
     ],
 )
 def test_precision_holds_for_the_steps_alone(precision, flags, expected, tmp_path, monkeypatch):
-    monkeypatch.setattr(_precision, "CPU_INFO", cpu_with(tmp_path, flags))
+    monkeypatch.setattr(switches, "CPU_INFO", cpu_with(tmp_path, flags))
 
     def option():
-        return tf.config.optimizer.get_experimental_options().get(_precision.OPTION, False)
+        return tf.config.optimizer.get_experimental_options().get(switches.OPTION, False)
 
     before, inside = option(), []
-    with _precision.arithmetic(precision):
+    with switches.arithmetic(precision):
         inside.append(option())
     assert inside == [expected]
     assert option() == before
-    with pytest.raises(KeyboardInterrupt), _precision.arithmetic(precision):
+    with pytest.raises(KeyboardInterrupt), switches.arithmetic(precision):
         raise KeyboardInterrupt
     assert option() == before
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from diqa_utils import _validation as validation
+from diqa_utils._internal import checks as validation
 
 
 def image(*shape, dtype=np.float32):

@@ -15,8 +15,7 @@ from benchmarks.speed.training import (
     tutorial_examples,
     tutorial_step,
 )
-from diqa_utils._precision import arithmetic
-from diqa_utils._untuned import untuned
+from diqa_utils._internal.tensorflow import arithmetic, untuned
 from diqa_utils.models import build_error_map_model
 from diqa_utils.pipelines import to_error_map_example
 from diqa_utils.training import train_step

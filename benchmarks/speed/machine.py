@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.speed.timing import in_turn
-from diqa_utils._precision import CPU_INFO, bfloat16_is_fast
+from diqa_utils._internal.tensorflow import CPU_INFO, bfloat16_is_fast
 
 #: Side of the square matrices whose product is timed.
 SIDE = 4096

@@ -9,7 +9,7 @@ import tensorflow as tf
 from benchmarks import original_tutorial
 from benchmarks.speed import pictures
 from benchmarks.speed.timing import agree, in_turn, ratios, seconds
-from diqa_utils._color import LUMA_WEIGHTS
+from diqa_utils.images import LUMA_WEIGHTS
 from diqa_utils.preprocessing import BINOMIAL_ROW, MARGIN_BEFORE, normalize
 
 ROUNDS = 75

@@ -14,7 +14,7 @@ from benchmarks.speed.timing import in_turn, seconds
 ROUNDS = 7
 
 START_TENSORFLOW = (
-    "from diqa_utils._quiet import start_tensorflow_quietly; start_tensorflow_quietly()"
+    "from diqa_utils._internal.startup import start_tensorflow_quietly; start_tensorflow_quietly()"
 )
 
 

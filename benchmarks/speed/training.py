@@ -10,9 +10,7 @@ import tensorflow as tf
 from benchmarks import original_tutorial
 from benchmarks.speed import machine, pictures
 from benchmarks.speed.timing import agree, in_turn, ratios, seconds
-from diqa_utils._graphs import compiled
-from diqa_utils._precision import arithmetic
-from diqa_utils._untuned import untuned
+from diqa_utils._internal.tensorflow import arithmetic, compiled, untuned
 from diqa_utils.models import CONVOLUTIONS, build_error_map_model, build_score_model
 from diqa_utils.pipelines import (
     error_map_batches,

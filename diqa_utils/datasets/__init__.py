@@ -14,8 +14,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diqa_utils.datasets import _store
-from diqa_utils.datasets._availability import Availability, Catalog
+from diqa_utils.datasets import storage
+from diqa_utils.datasets.availability import Availability, Catalog
 from diqa_utils.datasets.catalog import CATALOG
 from diqa_utils.datasets.splits import (
     assert_disjoint,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-    from diqa_utils.datasets._verification import Report
+    from diqa_utils.datasets.verification import Report
 
 __all__ = [
     "assert_disjoint",
@@ -62,8 +62,8 @@ def available(data_dir: str | PathLike[str] | None = None) -> Catalog:
         {
             name: Availability(
                 database,
-                built=_store.find_built(name, root),
-                built_in_part=_store.find_built(name, root, partial=True),
+                built=storage.find_built(name, root),
+                built_in_part=storage.find_built(name, root, partial=True),
             )
             for name, database in CATALOG.items()
         }
@@ -117,10 +117,10 @@ def load(
         raise ValueError("references needs a split: name the part to take them from.")
     builder = _built(name, data_dir, manual_dir, partial, download, options)
     if split is not None:
-        return _store.read(builder, split, references=references, seed=seed)
+        return storage.read(builder, split, references=references, seed=seed)
     flag = CATALOG[name].flag
     return {
-        part: _store.read(builder, part, seed=seed) for part in builder.info.splits if part != flag
+        part: storage.read(builder, part, seed=seed) for part in builder.info.splits if part != flag
     }
 
 
@@ -152,7 +152,7 @@ def read_table(
     Chapter: notebooks/01-building-the-dataset.ipynb
     """
     builder = _built(name, data_dir, manual_dir, partial, False, options)
-    return _store.table(builder, split)
+    return storage.table(builder, split)
 
 
 def verify(
@@ -182,15 +182,15 @@ def verify(
 
     Chapter: notebooks/01-building-the-dataset.ipynb
     """
-    _store.check_name(name)
+    storage.check_name(name)
     if name == "sample_iqa":
         raise ValueError("sample_iqa is made on this machine: there are no files to verify.")
-    from diqa_utils.datasets._verification import verify_files
+    from diqa_utils.datasets.verification import verify_files
 
-    root = _store.database_root(_path(data_dir))
+    root = storage.database_root(_path(data_dir))
     files_folder = _path(manual_dir)
-    with _store.open_files(name, root, files_folder) as files:
-        builder = _store.make_builder(
+    with storage.open_files(name, root, files_folder) as files:
+        builder = storage.make_builder(
             name, _path(data_dir), files_folder, partial=partial, options=options
         )
         return verify_files(builder, name, files)
@@ -205,12 +205,12 @@ def _built(
     options: dict[str, Any],
 ) -> Any:
     """Returns the builder of a database that is built by now."""
-    root = _store.database_root(_path(data_dir))
+    root = storage.database_root(_path(data_dir))
     files = _path(manual_dir)
-    if download and not _store.find_built(name, _path(data_dir)):
-        _store.fetch(name, root, files)
-    builder = _store.make_builder(name, _path(data_dir), files, partial=partial, options=options)
-    _store.prepare(builder, name, root, files)
+    if download and not storage.find_built(name, _path(data_dir)):
+        storage.fetch(name, root, files)
+    builder = storage.make_builder(name, _path(data_dir), files, partial=partial, options=options)
+    storage.prepare(builder, name, root, files)
     return builder
 
 

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from diqa_utils import datasets
-from diqa_utils._quiet import start_tensorflow_quietly
+from diqa_utils._internal.startup import start_tensorflow_quietly
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -3,10 +3,10 @@
 import functools
 from pathlib import Path
 
-from diqa_utils.datasets._builder import IqaBuilder, instructions
-from diqa_utils.datasets._download import ManifestEntry, download, read_manifest
-from diqa_utils.datasets._files import DatabaseFiles
-from diqa_utils.datasets._rows import Row, csv_rows, to_number
+from diqa_utils.datasets.builder import IqaBuilder, instructions
+from diqa_utils.datasets.download import ManifestEntry, download, read_manifest
+from diqa_utils.datasets.files import DatabaseFiles
+from diqa_utils.datasets.rows import Row, csv_rows, to_number
 
 #: The state of the repository that this project knows.
 COMMIT = "62c7b40c036b68ee280626409699aa5c1a37fe57"

@@ -7,9 +7,9 @@ from typing import Any
 
 import openpyxl
 
-from diqa_utils.datasets._builder import IqaBuilder, instructions
-from diqa_utils.datasets._files import DatabaseFiles
-from diqa_utils.datasets._rows import Row, to_number, to_whole_number
+from diqa_utils.datasets.builder import IqaBuilder, instructions
+from diqa_utils.datasets.files import DatabaseFiles
+from diqa_utils.datasets.rows import Row, to_number, to_whole_number
 
 SPREADSHEET = "csiq.DMOS.xlsx"
 SHEET = "all_by_image"

@@ -7,10 +7,10 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from diqa_utils.datasets._builder import IqaBuilder, instructions
-from diqa_utils.datasets._files import DatabaseFiles
-from diqa_utils.datasets._rows import Row, csv_rows, to_number, to_whole_number
+from diqa_utils.datasets.builder import IqaBuilder, instructions
 from diqa_utils.datasets.catalog import CATALOG, Database, Scale
+from diqa_utils.datasets.files import DatabaseFiles
+from diqa_utils.datasets.rows import Row, csv_rows, to_number, to_whole_number
 
 SCORES = "scores.csv"
 NEEDED = ("image", "score")

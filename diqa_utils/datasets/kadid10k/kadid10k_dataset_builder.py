@@ -3,9 +3,9 @@
 import math
 import re
 
-from diqa_utils.datasets._builder import IqaBuilder, instructions
-from diqa_utils.datasets._files import DatabaseFiles
-from diqa_utils.datasets._rows import Row, csv_rows, to_number
+from diqa_utils.datasets.builder import IqaBuilder, instructions
+from diqa_utils.datasets.files import DatabaseFiles
+from diqa_utils.datasets.rows import Row, csv_rows, to_number
 
 DISTORTIONS = (
     *("gaussian_blur", "lens_blur", "motion_blur"),

@@ -7,10 +7,10 @@ import numpy as np
 import scipy.io
 import tensorflow_datasets as tfds
 
-from diqa_utils.datasets._builder import IqaBuilder, instructions
-from diqa_utils.datasets._files import DatabaseFiles, check_archive
-from diqa_utils.datasets._rows import Row, csv_rows, to_number
+from diqa_utils.datasets.builder import IqaBuilder, instructions
 from diqa_utils.datasets.catalog import CATALOG, Database
+from diqa_utils.datasets.files import DatabaseFiles, check_archive
+from diqa_utils.datasets.rows import Row, csv_rows, to_number
 
 #: Folder, distortion and number of files, in the order of the score files.
 FOLDERS = (

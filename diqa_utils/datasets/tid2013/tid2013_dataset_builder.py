@@ -1,9 +1,9 @@
 """TID2013: 25 references, one of them synthetic, 24 distortions at 5 levels."""
 
-from diqa_utils.datasets._builder import instructions
-from diqa_utils.datasets._files import DatabaseFiles, check_archive
-from diqa_utils.datasets._rows import Row, csv_rows, to_number
-from diqa_utils.datasets._tid import TidBuilder
+from diqa_utils.datasets.builder import instructions
+from diqa_utils.datasets.files import DatabaseFiles, check_archive
+from diqa_utils.datasets.rows import Row, csv_rows, to_number
+from diqa_utils.datasets.tid import TidBuilder
 
 #: The archive of the tutorial that this project descends from; its server is gone.
 MIRROR_SIZE = 1_218_939_259

@@ -12,14 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from diqa_utils._graphs import as_it_is, compiled
-from diqa_utils._precision import arithmetic
-from diqa_utils._rated_pictures import RatedPictures
-from diqa_utils._stages import FeaturesStage
-from diqa_utils._untuned import untuned
-from diqa_utils._validation import MINIMUM_SIZE
+from diqa_utils._internal.checks import MINIMUM_SIZE
+from diqa_utils._internal.tensorflow import arithmetic, as_it_is, compiled, untuned
 from diqa_utils.extended import build_extended_score_model, opinions_of
 from diqa_utils.models import build_score_model
+from diqa_utils.ratings.pictures import RatedPictures
+from diqa_utils.ratings.recipe import FeaturesStage
 from diqa_utils.training import SMALLEST_VARIANCE, History
 
 #: The standard deviation of ranks that are spread evenly over 0..1.

@@ -17,10 +17,10 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tqdm.auto import tqdm
 
-from diqa_utils.datasets._files import DatabaseFiles
-from diqa_utils.datasets._pictures import encoded, same_shape_problem, without_warnings
-from diqa_utils.datasets._rows import Row, check_rows
 from diqa_utils.datasets.catalog import CATALOG, Database
+from diqa_utils.datasets.files import DatabaseFiles
+from diqa_utils.datasets.pictures import encoded, same_shape_problem, without_warnings
+from diqa_utils.datasets.rows import Row, check_rows
 
 T = TypeVar("T")
 S = TypeVar("S")

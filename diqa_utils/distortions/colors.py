@@ -4,9 +4,9 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from diqa_utils._color import LUMA_WEIGHTS
-from diqa_utils._distortions.common import Distortion, to_uint8
-from diqa_utils._distortions.lab import from_lab, to_lab
+from diqa_utils.distortions.common import Distortion, to_uint8
+from diqa_utils.distortions.lab import from_lab, to_lab
+from diqa_utils.images import LUMA_WEIGHTS
 
 DIFFUSION_SIGMA = (1.5, 3.0, 5.5, 9.0, 14.0)
 SHIFT_LENGTH = (1.0, 2.0, 4.0, 7.0, 12.0)

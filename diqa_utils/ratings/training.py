@@ -37,17 +37,16 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from diqa_utils._graphs import as_it_is, compiled
-from diqa_utils._learning import LearnFeatures, LearnStatistics, TrainedPredictor
-from diqa_utils._rated_pictures import RatedPictures
-from diqa_utils._stages import ErrorMapStage, FeaturesStage, StatisticsStage, from_settings
-from diqa_utils._untuned import untuned
+from diqa_utils._internal.tensorflow import as_it_is, compiled, untuned
 from diqa_utils.distortions import FAMILIES, LEVELS, distort
 from diqa_utils.image_statistics import image_statistics
 from diqa_utils.maps import DEFAULT_ALPHA, hand_crafted_features
 from diqa_utils.models import build_error_map_model
 from diqa_utils.preprocessing import normalize
-from diqa_utils.pretraining import pristine_batches
+from diqa_utils.ratings.learning import LearnFeatures, LearnStatistics, TrainedPredictor
+from diqa_utils.ratings.pictures import RatedPictures
+from diqa_utils.ratings.pretraining import pristine_batches
+from diqa_utils.ratings.recipe import ErrorMapStage, FeaturesStage, StatisticsStage, from_settings
 from diqa_utils.training import _Run, train_error_map_model
 
 __all__ = [

@@ -3,8 +3,8 @@
 import numpy as np
 import pywt
 
-from diqa_utils._distortions.common import to_uint8
-from diqa_utils._distortions.compression import encode_as_jpeg2000
+from diqa_utils.distortions.common import to_uint8
+from diqa_utils.distortions.compression import encode_as_jpeg2000
 
 SENT_RATIO = 10
 FADED_SHARE = (0.03, 0.08, 0.16, 0.28, 0.45)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from diqa_utils._distortions.common import Distortion, to_uint8
-from diqa_utils._distortions.lab import from_lab, to_lab
+from diqa_utils.distortions.common import Distortion, to_uint8
+from diqa_utils.distortions.lab import from_lab, to_lab
 
 BRIGHTEN_EXPONENT = (0.88, 0.75, 0.6, 0.45, 0.3)
 DARKEN_EXPONENT = (1.15, 1.4, 1.8, 2.5, 3.6)

@@ -2,9 +2,9 @@
 
 import re
 
-from diqa_utils.datasets._builder import IqaBuilder
-from diqa_utils.datasets._files import DatabaseFiles
-from diqa_utils.datasets._rows import Row, to_number
+from diqa_utils.datasets.builder import IqaBuilder
+from diqa_utils.datasets.files import DatabaseFiles
+from diqa_utils.datasets.rows import Row, to_number
 
 #: The types of TID2013 in their order; the first 17 are those of TID2008.
 DISTORTIONS = (

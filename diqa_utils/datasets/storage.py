@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock
 
-from diqa_utils._cache import cache_folder, source_fingerprint
+from diqa_utils._internal.files import cache_folder, source_fingerprint
 from diqa_utils.datasets.catalog import CATALOG
 
 if TYPE_CHECKING:
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 #: The code whose change makes a built sample database stale.
 SAMPLE_SOURCES = (
-    "_color.py",
-    "_distortions/blurs.py",
-    "_distortions/common.py",
-    "_distortions/compression.py",
-    "_distortions/fading.py",
-    "_distortions/noise.py",
+    "images.py",
+    "distortions/blurs.py",
+    "distortions/common.py",
+    "distortions/compression.py",
+    "distortions/fading.py",
+    "distortions/noise.py",
     "datasets/sample_iqa/sample_iqa_dataset_builder.py",
     "datasets/splits.py",
-    "distortions.py",
+    "distortions/__init__.py",
     "preprocessing.py",
 )
 
@@ -116,7 +116,7 @@ def default_files_folder(name: str, root: Path) -> Path:
 
 def check_files_folder(name: str, root: Path, manual_dir: Path | None) -> Path:
     """Returns where the files of a database are; tells how to get them if there are none."""
-    from diqa_utils.datasets._builder import instructions
+    from diqa_utils.datasets.builder import instructions
 
     folder = manual_dir or default_files_folder(name, root)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
@@ -130,7 +130,7 @@ def check_files_folder(name: str, root: Path, manual_dir: Path | None) -> Path:
 
 def open_files(name: str, root: Path, manual_dir: Path | None) -> Any:
     """Opens the files of a database."""
-    from diqa_utils.datasets._files import DatabaseFiles
+    from diqa_utils.datasets.files import DatabaseFiles
 
     return DatabaseFiles(check_files_folder(name, root, manual_dir))
 
@@ -209,9 +209,8 @@ def read(
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    from diqa_utils._graphs import as_it_is
-    from diqa_utils._untuned import untuned
-    from diqa_utils.datasets._pictures import decode
+    from diqa_utils._internal.tensorflow import as_it_is, untuned
+    from diqa_utils.datasets.pictures import decode
 
     check_split(builder, split)
     shapes = {

@@ -14,8 +14,8 @@ from typing import Any
 import tensorflow as tf
 from filelock import FileLock, Timeout
 
-from diqa_utils._cache import cache_folder
-from diqa_utils._untuned import untuned
+from diqa_utils._internal.files import cache_folder
+from diqa_utils._internal.tensorflow import untuned
 
 MIB = 2**20
 LOCK = ".lock"

@@ -28,7 +28,24 @@ from tqdm.auto import tqdm
 from diqa_utils import datasets
 from diqa_utils.datasets.catalog import CATALOG
 from diqa_utils.evaluation import evaluate
-from diqa_utils.human_ratings import (
+from diqa_utils.inference import (
+    RUN_PREDICTOR,
+    ExtendedPredictor,
+    Predictor,
+    any_predictor,
+    load_predictor,
+)
+from diqa_utils.ratings.pretraining import pristine_pictures
+from diqa_utils.ratings.protocol import (
+    DatabasePart,
+    Predict,
+    RepeatedResult,
+    WholeResult,
+    baselines,
+    cross_database,
+    evaluate_repeatedly,
+)
+from diqa_utils.ratings.training import (
     RatedPictures,
     RatingsRecipe,
     TrainedPredictor,
@@ -37,23 +54,6 @@ from diqa_utils.human_ratings import (
     falling_statistics,
     prepare_pictures,
     train_on_ratings,
-)
-from diqa_utils.inference import (
-    RUN_PREDICTOR,
-    ExtendedPredictor,
-    Predictor,
-    any_predictor,
-    load_predictor,
-)
-from diqa_utils.pretraining import pristine_pictures
-from diqa_utils.protocol import (
-    DatabasePart,
-    Predict,
-    RepeatedResult,
-    WholeResult,
-    baselines,
-    cross_database,
-    evaluate_repeatedly,
 )
 
 __all__ = ["RatingsRun", "conformal_half_width", "deal_out", "load_run", "measure", "repeat"]

@@ -33,15 +33,6 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from diqa_utils import datasets
-from diqa_utils._protocol_results import (
-    Published,
-    Repeat,
-    RepeatedResult,
-    RepeatedRow,
-    Split,
-    WholeResult,
-    quantiles,
-)
 from diqa_utils.datasets.catalog import CATALOG
 from diqa_utils.evaluation import (
     FULL_REFERENCE,
@@ -53,6 +44,15 @@ from diqa_utils.evaluation import (
     full_reference_scores,
 )
 from diqa_utils.metrics import MINIMUM_PAIRS_FOR_FIT
+from diqa_utils.ratings.protocol_results import (
+    Published,
+    Repeat,
+    RepeatedResult,
+    RepeatedRow,
+    Split,
+    WholeResult,
+    quantiles,
+)
 from diqa_utils.training import _replace
 
 __all__ = [

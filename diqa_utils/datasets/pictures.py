@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import tensorflow as tf
 from PIL import Image
 
-from diqa_utils._decoding import decode_image
+from diqa_utils.images import decode_image
 
 #: Files of these kinds can be stored as they are; TensorFlow decodes them.
 KINDS = frozenset({"BMP", "JPEG", "MPO", "PNG"})

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage, signal
 
-from diqa_utils._distortions.common import Distortion, to_uint8
+from diqa_utils.distortions.common import Distortion, to_uint8
 
 GAUSSIAN_SIGMA = (0.8, 1.3, 2.0, 3.0, 4.5)
 LENS_RADIUS = (1.2, 2.0, 3.2, 5.0, 8.0)

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
-from diqa_utils._color import LUMA_WEIGHTS
-from diqa_utils._distortions.common import Distortion, to_uint8
+from diqa_utils.distortions.common import Distortion, to_uint8
+from diqa_utils.images import LUMA_WEIGHTS
 
 SHARPEN_SIGMA = 1.5
 SHARPEN_AMOUNT = (0.7, 1.5, 3.0, 5.5, 10.0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import platformdirs
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parent.parent
 
 
 def cache_folder() -> Path:

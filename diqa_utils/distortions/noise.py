@@ -3,7 +3,7 @@
 import numpy as np
 import pywt
 
-from diqa_utils._distortions.common import Distortion, to_uint8
+from diqa_utils.distortions.common import Distortion, to_uint8
 
 WHITE_SIGMA = (8.0, 16.0, 28.0, 46.0, 75.0)
 COMPONENT_SIGMA = (5.0, 10.0, 18.0, 30.0, 50.0)

@@ -18,7 +18,7 @@ Source:
 
 import numpy as np
 
-from diqa_utils._distortions import (
+from diqa_utils.distortions import (
     blurs,
     brightness,
     colors,
@@ -28,7 +28,7 @@ from diqa_utils._distortions import (
     noise,
     spatial,
 )
-from diqa_utils._distortions.common import Distortion
+from diqa_utils.distortions.common import Distortion
 
 __all__ = ["DISTORTIONS", "FAMILIES", "LEVELS", "distort"]
 

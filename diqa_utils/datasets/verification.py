@@ -6,10 +6,10 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from diqa_utils.datasets._builder import IqaBuilder
-from diqa_utils.datasets._files import DatabaseFiles
-from diqa_utils.datasets._pictures import encoded, same_shape_problem, without_warnings
-from diqa_utils.datasets._rows import Row, count_problems, row_problems
+from diqa_utils.datasets.builder import IqaBuilder
+from diqa_utils.datasets.files import DatabaseFiles
+from diqa_utils.datasets.pictures import encoded, same_shape_problem, without_warnings
+from diqa_utils.datasets.rows import Row, count_problems, row_problems
 
 Shape = tuple[int, int]
 

@@ -15,8 +15,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from diqa_utils._graphs import as_it_is
-from diqa_utils._untuned import untuned
+from diqa_utils._internal.tensorflow import as_it_is, untuned
 from diqa_utils.distortions import DISTORTIONS, FAMILIES, LEVELS, distort
 from diqa_utils.images import read_image
 from diqa_utils.maps import DEFAULT_ALPHA, DEFAULT_EXPONENT, OUTPUT_STRIDE

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from diqa_utils._distortions.common import Distortion
+from diqa_utils.distortions.common import Distortion
 
 JPEG_QUALITY = (30, 15, 9, 6, 4)
 JPEG2000_RATIO = (20, 45, 80, 130, 220)

@@ -46,7 +46,7 @@ def main(
     that cannot be scored is reported on standard error; the others are scored all the same, and the
     exit code is 1.
     """
-    from diqa_utils._quiet import start_tensorflow_quietly
+    from diqa_utils._internal.startup import start_tensorflow_quietly
 
     start_tensorflow_quietly()
     from diqa_utils.inference import any_predictor

@@ -17,8 +17,8 @@ import tensorflow as tf
 from filelock import FileLock
 
 from diqa_utils import datasets
-from diqa_utils._cache import cache_folder, source_fingerprint
-from diqa_utils._precision import bfloat16_is_fast
+from diqa_utils._internal.files import cache_folder, source_fingerprint
+from diqa_utils._internal.tensorflow import bfloat16_is_fast
 from diqa_utils.maps import DEFAULT_ALPHA, DEFAULT_EXPONENT
 from diqa_utils.models import build_error_map_model, build_score_model
 from diqa_utils.pipelines import error_map_batches, score_batches
@@ -33,23 +33,23 @@ __all__ = ["Recipe", "trained_error_map_model", "trained_score_model"]
 
 #: The code whose change makes a trained model stale.
 SOURCES = (
-    "_color.py",
-    "_distortions/blurs.py",
-    "_distortions/common.py",
-    "_distortions/compression.py",
-    "_distortions/fading.py",
-    "_distortions/noise.py",
-    "_precision.py",
-    "_validation.py",
+    "images.py",
+    "distortions/blurs.py",
+    "distortions/common.py",
+    "distortions/compression.py",
+    "distortions/fading.py",
+    "distortions/noise.py",
+    "_internal/tensorflow.py",
+    "_internal/checks.py",
     "datasets/sample_iqa/sample_iqa_dataset_builder.py",
     "datasets/splits.py",
-    "distortions.py",
+    "distortions/__init__.py",
     "losses.py",
     "maps.py",
     "models.py",
     "pipelines.py",
     "preprocessing.py",
-    "recipes.py",
+    "sample_training.py",
     "training.py",
 )
 

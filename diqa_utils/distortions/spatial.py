@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from diqa_utils._distortions.common import Distortion, to_uint8
+from diqa_utils.distortions.common import Distortion, to_uint8
 
 JITTER_SIGMA = (0.4, 0.8, 1.4, 2.3, 3.8)
 PATCH_SHARE = (0.05, 0.15, 0.3, 0.55, 1.0)

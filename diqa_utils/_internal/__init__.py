@@ -1,0 +1,1 @@
+"""What the library needs besides its subject: checks, files, TensorFlow's switches."""

@@ -1,0 +1,1 @@
+"""Training on the ratings of people, and the studies of it."""

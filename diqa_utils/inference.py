@@ -35,8 +35,6 @@ from diqa_utils.image_statistics import _from_means, _positions, _sums_over
 from diqa_utils.images import read_image
 from diqa_utils.maps import DEFAULT_ALPHA, OUTPUT_STRIDE, hand_crafted_features
 from diqa_utils.models import (
-    _head_kernel_of,
-    _settings_of,
     build_error_map_model,
     build_score_model,
 )
@@ -323,17 +321,12 @@ class Predictor(_Predictor):
             return self._quality(inputs).numpy()
 
     def _settings(self) -> dict[str, Any]:
-        return {
-            "alpha": self.alpha,
-            "head_kernel": _head_kernel_of(self.error_map_model),
-            "head": _settings_of(self.score_model),
-        }
+        return {"alpha": self.alpha}
 
     @classmethod
     def _from_card(cls, card: dict[str, Any]) -> Self:
-        score_model = build_score_model(**card["head"])
-        error_map_model = build_error_map_model(head_kernel=card["head_kernel"])
-        return cls(score_model, error_map_model, alpha=float(card["alpha"]), card=card)
+        alpha = float(card["alpha"])
+        return cls(build_score_model(), build_error_map_model(), alpha=alpha, card=card)
 
 
 class ExtendedPredictor(_Predictor):
@@ -386,10 +379,7 @@ class ExtendedPredictor(_Predictor):
 
     def _settings(self) -> dict[str, Any]:
         rescaling = self.score_model.get_layer("score")
-        return {
-            "quality": {"mean": rescaling.offset, "deviation": rescaling.scale},
-            "head_kernel": _head_kernel_of(self.error_map_model),
-        }
+        return {"quality": {"mean": rescaling.offset, "deviation": rescaling.scale}}
 
     @classmethod
     def _from_card(cls, card: dict[str, Any]) -> Self:
@@ -397,8 +387,7 @@ class ExtendedPredictor(_Predictor):
         score_model = build_extended_score_model(
             mean=float(quality["mean"]), deviation=float(quality["deviation"])
         )
-        error_map_model = build_error_map_model(head_kernel=card["head_kernel"])
-        return cls(score_model, error_map_model, card=card)
+        return cls(score_model, build_error_map_model(), card=card)
 
 
 def load_predictor(folder: str | PathLike[str]) -> Predictor | ExtendedPredictor:

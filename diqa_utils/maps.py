@@ -9,14 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from diqa_utils._internal.checks import (
-    as_batch,
-    as_float,
-    check_not_negative,
-    check_same_shape,
-    like,
-)
-from diqa_utils.preprocessing import low_frequency, normalize, to_gray
+from diqa_utils._internal.checks import takes_images
+from diqa_utils.preprocessing import low_frequency, to_gray
 
 __all__ = [
     "DEFAULT_ALPHA",
@@ -38,6 +32,9 @@ DEFAULT_ALPHA = 255.0
 #: The network's output has a quarter of the image's height and width.
 OUTPUT_STRIDE = 4
 
+#: Height, width and channel, with or without a batch axis before them.
+IMAGE_AXES = (-3, -2, -1)
+
 #: Differences between normalised images that are smaller come from rounding to float32. The power
 #: p = 0.2 would make them visible: (1e-7) ^ 0.2 = 0.04.
 ROUNDING = 1e-6
@@ -47,6 +44,7 @@ ROUNDING = 1e-6
 FLAT_RELIABILITY = 1e-3
 
 
+@takes_images(positive="exponent")
 def error_map(reference: Any, distorted: Any, *, exponent: float = DEFAULT_EXPONENT) -> tf.Tensor:
     """Returns the objective error map e_gt = |I-hat_r - I-hat_d| ^ p.
 
@@ -70,19 +68,15 @@ def error_map(reference: Any, distorted: Any, *, exponent: float = DEFAULT_EXPON
 
     Chapter: notebooks/03-error-maps.ipynb
     """
-    check_not_negative(exponent, name="exponent", zero_allowed=False)
-    reference_batch = as_float(as_batch(reference, name="reference"), name="reference")
-    distorted_batch = as_float(as_batch(distorted, name="distorted"), name="distorted")
-    check_same_shape(reference_batch, distorted_batch, names=("reference", "distorted"))
-
-    difference = tf.abs(reference_batch - distorted_batch)
+    difference = tf.abs(reference - distorted)
     differs = difference > ROUNDING
-    # The inner `where` keeps 0 ^ (p - 1) out of the gradient: infinity times zero is NaN. And
-    # exp and log: several times as fast as a power.
+    # The inner `where` keeps 0 ^ (p - 1) out of the gradient: infinity times zero is NaN.
+    # x ^ p = exp(p log x), which is several times as fast as a power.
     power = tf.exp(exponent * tf.math.log(tf.where(differs, difference, 1.0)))
-    return like(tf.where(differs, power, 0.0), distorted)
+    return tf.where(differs, power, 0.0)
 
 
+@takes_images(not_negative="alpha")
 def reliability_map(normalized: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Tensor:
     """Returns the reliability map r = 2 / (1 + exp(-alpha |I-hat_d|)) - 1.
 
@@ -106,10 +100,8 @@ def reliability_map(normalized: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Tens
 
     Chapter: notebooks/04-reliability-maps.ipynb
     """
-    check_not_negative(alpha, name="alpha", zero_allowed=True)
-    batch = as_float(as_batch(normalized, name="normalized"), name="normalized")
     # 2 / (1 + exp(-a)) - 1 = tanh(a / 2), which loses no digits near zero.
-    return like(tf.tanh(alpha / 2 * tf.abs(batch)), normalized)
+    return tf.tanh(alpha / 2 * tf.abs(normalized))
 
 
 def average_reliability_map(normalized: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Tensor:
@@ -135,9 +127,10 @@ def average_reliability_map(normalized: Any, *, alpha: float = DEFAULT_ALPHA) ->
     Chapter: notebooks/04-reliability-maps.ipynb
     """
     reliability = reliability_map(normalized, alpha=alpha) + FLAT_RELIABILITY
-    return reliability / tf.reduce_mean(reliability, axis=(-3, -2, -1), keepdims=True)
+    return reliability / tf.reduce_mean(reliability, axis=IMAGE_AXES, keepdims=True)
 
 
+@takes_images()
 def downscale(image_map: Any) -> tf.Tensor:
     """Averages a map over blocks of 4 x 4 pixels, to the size of the network's output.
 
@@ -156,19 +149,13 @@ def downscale(image_map: Any) -> tf.Tensor:
 
     Chapter: notebooks/03-error-maps.ipynb
     """
-    batch = as_float(as_batch(image_map, name="image_map"), name="image_map")
-    # Padding "SAME" would put some of the zeros before the first pixel, which shifts every block.
-    height, width = tf.unstack(tf.shape(batch)[1:3])
-    padding = [[0, 0], [0, -height % OUTPUT_STRIDE], [0, -width % OUTPUT_STRIDE], [0, 0]]
-    blocks = tf.nn.avg_pool2d(tf.pad(batch, padding), OUTPUT_STRIDE, OUTPUT_STRIDE, padding="VALID")
-    shares = _shares(height)[:, None, None] * _shares(width)[:, None]
-    return like(blocks / shares, image_map)
-
-
-def _shares(side: tf.Tensor) -> tf.Tensor:
-    """Returns which part of each block along a side lies within the image."""
-    pixels = tf.minimum(side - tf.range(0, side, OUTPUT_STRIDE), OUTPUT_STRIDE)
-    return tf.cast(pixels, tf.float32) / OUTPUT_STRIDE
+    # Zeros below and right complete the last blocks. Padding "SAME" would put some of them
+    # before the first pixel, which shifts every block.
+    below, right = tf.unstack(-tf.shape(image_map)[1:3] % 4)
+    zeros = [[0, 0], [0, below], [0, right], [0, 0]]
+    blocks = tf.nn.avg_pool2d(tf.pad(image_map, zeros), 4, 4, "VALID")
+    inside = tf.pad(tf.ones_like(image_map[:1]), zeros)
+    return blocks / tf.nn.avg_pool2d(inside, 4, 4, "VALID")
 
 
 def hand_crafted_features(image: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Tensor:
@@ -194,9 +181,9 @@ def hand_crafted_features(image: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Ten
 
     Chapter: notebooks/07-regressing-the-score.ipynb
     """
-    low = low_frequency(to_gray(image))
-    reliability = reliability_map(normalize(image), alpha=alpha)
-    pixels = (-3, -2, -1)
-    return tf.stack(
-        [tf.reduce_mean(reliability, axis=pixels), tf.math.reduce_std(low, axis=pixels)], axis=-1
-    )
+    gray = to_gray(image)
+    low = low_frequency(gray)
+    reliability = reliability_map(gray - low, alpha=alpha)
+    texture = tf.reduce_mean(reliability, axis=IMAGE_AXES)
+    contrast = tf.math.reduce_std(low, axis=IMAGE_AXES)
+    return tf.stack([texture, contrast], axis=-1)

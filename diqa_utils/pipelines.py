@@ -6,13 +6,18 @@ too large for both streams: it is decoded anew in every epoch. From the disk and
 small patches are shuffled, so memory does not grow with the database.
 """
 
+import shutil
+import tempfile
+import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 
-from diqa_utils._internal.example_files import on_disk
-from diqa_utils._internal.tensorflow import as_it_is, untuned
+from diqa_utils._internal.files import cache_folder
+from diqa_utils._internal.tensorflow import UNTUNED
 from diqa_utils.maps import (
     DEFAULT_ALPHA,
     DEFAULT_EXPONENT,
@@ -32,11 +37,16 @@ MEMORY_LIMIT = 2**30
 #: Bytes of examples that are kept on disk, if nobody says and memory has no room for them.
 DISK_LIMIT = 2**34
 
-#: Bytes of patches that are shuffled at a time where examples are not in memory.
+#: Bytes of examples, and of patches, that are shuffled at a time where examples are not in memory.
 SHUFFLED_BYTES = 2**25
 
-#: Batches that are made while the one before is trained on.
-PREFETCHED = 2
+MIB = 2**20
+
+#: What to do about a full disk.
+WAYS_OUT = (
+    "name a folder with more space in DIQA_CACHE_DIR, or set disk_limit=0 to make the examples "
+    "anew in every epoch"
+)
 
 #: Of a normalised image and its two maps, float32.
 BYTES_PER_PIXEL = 4 * (1 + 2 / OUTPUT_STRIDE**2)
@@ -126,10 +136,10 @@ def error_map_batches(
             if they need no more.
         disk_limit: bytes. If they need more than that, but no more than this, this function makes
             them all and writes them below the folder that `DIQA_CACHE_DIR` names (the user's cache
-            folder without it); they are deleted when the batches or the process are gone. Patches
-            are then shuffled within a window of 32 MiB. If they need more still, and where nobody
-            knows how many images there are, they are made anew in every epoch, and whole images
-            come in the order of the dataset: let `datasets.load` shuffle those with a seed.
+            folder without it); they are deleted when the batches or the process are gone. If they
+            need more still, and where nobody knows how many images there are, they are made anew in
+            every epoch. Unless they are in memory, examples and patches are shuffled within a
+            window of 32 MiB: let `datasets.load` shuffle the images with a seed.
 
     Returns:
         A dataset of (normalised images, error maps, reliability maps); float32.
@@ -143,19 +153,17 @@ def error_map_batches(
 
     Chapter: notebooks/06-the-error-map-model.ipynb
     """
+    _check_patches(dataset, patch_size, patches_per_image, seed)
+    make = partial(to_error_map_example, exponent=exponent, alpha=alpha)
+    kept = keep_examples(dataset, make, memory_limit, disk_limit)
+    examples = dataset.map(make, num_parallel_calls=tf.data.AUTOTUNE)
+    if kept.place is not None:
+        examples = kept.filled(examples.cache(kept.place))
+    if seed is not None:
+        examples = examples.shuffle(kept.window, seed=seed)
     if patch_size is not None:
-        _check_patches(patch_size, patches_per_image, seed)
-        _check_size(patch_size, dataset.element_spec["distorted_image"].shape)
-    examples, in_memory = _examples(
-        dataset,
-        lambda features: to_error_map_example(features, exponent=exponent, alpha=alpha),
-        seed=seed,
-        memory_limit=memory_limit,
-        disk_limit=disk_limit,
-    )
-    if patch_size is not None and seed is not None:
-        examples = _patches(examples, patch_size, patches_per_image, seed, in_turn=in_memory)
-    return untuned(examples.batch(batch_size).prefetch(PREFETCHED))
+        examples = random_patches(examples, patch_size, patches_per_image, seed, kept)
+    return examples.batch(batch_size).prefetch(2).with_options(UNTUNED)
 
 
 def score_batches(
@@ -178,9 +186,8 @@ def score_batches(
         memory_limit: bytes. Normalised images, 4 bytes a pixel, are kept in memory if they need no
             more.
         disk_limit: bytes. If they need more than that, but no more than this, they are kept on disk
-            as in `error_map_batches`. If they need more still, and where nobody knows how many
-            images there are, they are made anew in every epoch and come in the order of the
-            dataset: let `datasets.load` shuffle them.
+            as in `error_map_batches`, else made anew in every epoch; examples are then shuffled
+            within a window of 32 MiB.
 
     Returns:
         A dataset of (inputs of the score model, quality); float32.
@@ -191,39 +198,77 @@ def score_batches(
 
     Chapter: notebooks/07-regressing-the-score.ipynb
     """
-    examples, _ = _examples(
-        dataset,
-        lambda features: to_score_example(features, alpha=alpha),
-        seed=seed,
-        memory_limit=memory_limit,
-        disk_limit=disk_limit,
-    )
-    return untuned(examples.batch(batch_size).prefetch(PREFETCHED))
+    make = partial(to_score_example, alpha=alpha)
+    kept = keep_examples(dataset, make, memory_limit, disk_limit)
+    examples = dataset.map(make, num_parallel_calls=tf.data.AUTOTUNE)
+    if kept.place is not None:
+        examples = kept.filled(examples.cache(kept.place))
+    if seed is not None:
+        examples = examples.shuffle(kept.window, seed=seed)
+    return examples.batch(batch_size).prefetch(2).with_options(UNTUNED)
 
 
-def _examples(
-    dataset: tf.data.Dataset,
-    make: Callable[[Features], Any],
-    *,
-    seed: int | None,
-    memory_limit: int,
-    disk_limit: int,
-) -> tuple[tf.data.Dataset, bool]:
-    """Makes an example of each image and shuffles what is kept; says whether that is in memory."""
+@dataclass(frozen=True)
+class Kept:
+    """Where the examples of a dataset are kept between epochs.
+
+    Attributes:
+        place: argument of `cache`: a file, "" for memory, or None to make examples anew in every
+            epoch.
+        window: number of examples that are shuffled at a time.
+        folder: folder of the file, deleted with the dataset that reads it.
+    """
+
+    place: str | None
+    window: int
+    folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def filled(self, examples: tf.data.Dataset) -> tf.data.Dataset:
+        """Writes the file, if there is one, so that any number of iterators can read it.
+
+        Raises:
+            OSError: if the disk fills up.
+        """
+        if self.folder is None:
+            return examples
+        weakref.finalize(examples, self.folder.cleanup)
+        try:
+            for _ in examples.with_options(UNTUNED):
+                pass
+        except tf.errors.ResourceExhaustedError as error:
+            raise OSError(f"The disk of {self.folder.name} is full: {WAYS_OUT}.") from error
+        return examples
+
+
+def keep_examples(
+    dataset: tf.data.Dataset, make: Callable[[Features], Any], memory_limit: int, disk_limit: int
+) -> Kept:
+    """Chooses where examples are kept, by what they need and the limits.
+
+    Raises:
+        ValueError: if the dataset is empty.
+        OSError: if the disk has no room for what `disk_limit` allows.
+    """
     first = next(iter(dataset.take(1)), None)
     if first is None:
         raise ValueError("The dataset is empty: there is nothing to make batches of.")
-    examples = dataset.map(as_it_is(make), num_parallel_calls=tf.data.AUTOTUNE)
+    each = _bytes(make(first))
     number = int(dataset.cardinality())
-    needed = number * _bytes(make(first))
-    if number < 0 or needed > max(memory_limit, disk_limit):
-        return examples, False
-    if needed > memory_limit:
-        return on_disk(examples, expected_bytes=needed, seed=seed), False
-    kept = examples.cache()
-    if seed is not None:  # the buffer holds references to what is kept, not copies
-        kept = kept.shuffle(number, seed=seed, reshuffle_each_iteration=True)
-    return kept, True
+    if 0 < number * each <= memory_limit:
+        return Kept("", number)  # the buffer holds references to what is kept, not copies
+    window = max(1, SHUFFLED_BYTES // each)
+    if not 0 < number * each <= disk_limit:
+        return Kept(None, window)
+    root = cache_folder() / "examples"
+    root.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(root).free
+    if number * each > free:
+        raise OSError(
+            f"The examples need {number * each / MIB:,.0f} MiB on the disk of {root}, which has "
+            f"{free / MIB:,.0f} MiB left: {WAYS_OUT}."
+        )
+    folder = tempfile.TemporaryDirectory(dir=root)
+    return Kept(f"{folder.name}/examples", window, folder)
 
 
 def _bytes(example: Any) -> int:
@@ -231,27 +276,30 @@ def _bytes(example: Any) -> int:
     return sum(tensor.shape.num_elements() * tensor.dtype.size for tensor in tensors)
 
 
-def _patches(
-    examples: tf.data.Dataset, patch_size: int, number: int, seed: int, *, in_turn: bool
+def random_patches(
+    examples: tf.data.Dataset, patch_size: int, number: int, seed: int | None, kept: Kept
 ) -> tf.data.Dataset:
     """Cuts random patches, in turn one of every image or all of an image at once."""
-    if in_turn:
+    in_memory = kept.place == ""
+    if in_memory:
         passes = examples.repeat(number)
     else:
-        passes = examples.flat_map(lambda *one: tf.data.Dataset.from_tensors(one).repeat(number))
+        passes = examples.flat_map(
+            lambda *example: tf.data.Dataset.from_tensors(example).repeat(number)
+        )
         images = int(examples.cardinality())
         if images >= 0:
             passes = passes.apply(tf.data.experimental.assert_cardinality(images * number))
     # A fresh pair of numbers for every patch of every epoch, from one seed.
     seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
     patches = tf.data.Dataset.zip(passes, seeds).map(
-        as_it_is(lambda example, numbers: _random_patch(example, patch_size, numbers)),
+        lambda example, numbers: _random_patch(example, patch_size, numbers),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    if in_turn:
+    if in_memory:
         return patches
     window = SHUFFLED_BYTES // (patch_size**2 * BYTES_PER_PIXEL)
-    return patches.shuffle(int(window), seed=seed, reshuffle_each_iteration=True)
+    return patches.shuffle(int(window), seed=seed)
 
 
 def _random_patch(
@@ -280,7 +328,11 @@ def _random_patch(
     )
 
 
-def _check_patches(patch_size: int, patches_per_image: int, seed: int | None) -> None:
+def _check_patches(
+    dataset: tf.data.Dataset, patch_size: int | None, patches_per_image: int, seed: int | None
+) -> None:
+    if patch_size is None:
+        return
     if seed is None:
         raise ValueError("Random patches need a seed.")
     if patches_per_image < 1:
@@ -290,10 +342,7 @@ def _check_patches(patch_size: int, patches_per_image: int, seed: int | None) ->
             f"patch_size must be a multiple of {OUTPUT_STRIDE}, {MINIMUM_SIZE} or more, "
             f"not {patch_size}."
         )
-
-
-def _check_size(patch_size: int, image_shape: tf.TensorShape) -> None:
-    height, width = image_shape[:2]
+    height, width = dataset.element_spec["distorted_image"].shape[:2]
     if any(side is not None and side < patch_size for side in (height, width)):
         raise ValueError(
             f"patch_size is {patch_size}, but the images are only {height} x {width} pixels."

@@ -11,28 +11,28 @@ Source:
 
 import csv
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from diqa_utils._internal.tensorflow import (
-    arithmetic,
-    check_precision,
-    compiled,
-    give_back,
-    untuned,
-)
+from diqa_utils._internal.files import write_atomically
+from diqa_utils._internal.tensorflow import UNTUNED, arithmetic, compiled, give_back
 from diqa_utils.losses import weighted_error_map_loss
 
 __all__ = [
+    "Checkpoints",
     "best_constant_map",
+    "epochs_of",
     "evaluate_error_map_model",
     "load_weights",
+    "standardize",
     "train_error_map_model",
     "train_score_model",
     "train_step",
@@ -51,9 +51,7 @@ Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 History = dict[str, list[float]]
 
 
-def train_step(
-    model: keras.Model, optimizer: keras.Optimizer, batch: Batch, *, border: int = 0
-) -> tf.Tensor:
+def train_step(model: keras.Model, optimizer: keras.Optimizer, batch: Batch) -> tf.Tensor:
     """Takes one step of gradient descent on one batch of step 1.
 
     Args:
@@ -61,19 +59,16 @@ def train_step(
         optimizer: built with the model's trainable variables.
         batch: normalised images (N, H, W, 1), error maps and reliability maps
             (N, ceil(H / 4), ceil(W / 4), 1), as `error_map_batches` makes them.
-        border: cells that the loss leaves out at each side.
 
     Returns:
         The loss before the step, a float32 scalar.
 
     Chapter: notebooks/06-the-error-map-model.ipynb
-
-    Chapter: notebooks/13-speed.ipynb
     """
     normalized, target, reliability = batch
     with tf.GradientTape() as tape:
         predicted = model(normalized, training=True)
-        loss = weighted_error_map_loss(target, predicted, reliability, border=border)
+        loss = weighted_error_map_loss(target, predicted, reliability)
     gradients = tape.gradient(loss, model.trainable_variables)
     optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
     return loss
@@ -87,7 +82,6 @@ def train_error_map_model(
     epochs: int,
     optimizer: keras.Optimizer | None = None,
     folder: str | PathLike[str] | None = None,
-    border: int = 0,
     precision: str = "auto",
     progress: bool = True,
 ) -> History:
@@ -105,7 +99,6 @@ def train_error_map_model(
         folder: where each epoch leaves `history.csv`, the best weights and a checkpoint to go on
             from. Called again with the same folder, training goes on after the last epoch that
             was finished. None keeps nothing.
-        border: cells that the loss leaves out at each side, in training and in validation.
         precision: "float32", or "bfloat16" for the convolutions of the steps, which is two to
             three times as fast on processors with instructions for it and slower on others; "auto"
             finds out which. Weights are float32 in any case.
@@ -124,31 +117,33 @@ def train_error_map_model(
 
     Chapter: notebooks/06-the-error-map-model.ipynb
     """
-    check_precision(precision)
-    optimizer = optimizer or keras.optimizers.Nadam(DEFAULT_LEARNING_RATE)
-    optimizer.build(model.trainable_variables)
-    step = compiled(lambda *batch: train_step(model, optimizer, batch, border=border))
-    run = _Run(model, folder, optimizer=optimizer)
-    batches_of = training if callable(training) else _one_after_the_other(training, run, epochs)
-    return run.train(
-        epochs,
-        batches_of,
-        step,
-        lambda: evaluate_error_map_model(model, validation, border=border),
-        precision=precision,
-        progress=progress,
-    )
+    optimizer = optimizer_for(model, optimizer)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def step(*batch: tf.Tensor) -> tf.Tensor:
+        return train_step(model, optimizer, batch)
+
+    checkpoints = Checkpoints(folder, model=model, optimizer=optimizer)
+    history, best_weights = checkpoints.restore()
+    for batches in epochs_of(training, len(history["loss"]), epochs, progress=progress):
+        with arithmetic(precision):
+            losses = [step(*batch) for batch in batches]
+        validation_loss = evaluate_error_map_model(model, validation)
+        if validation_loss < min(history["validation_loss"], default=np.inf):
+            best_weights = model.get_weights()
+        history["loss"].append(float(np.mean(losses)))
+        history["validation_loss"].append(validation_loss)
+        checkpoints.save(history)
+    model.set_weights(best_weights)
+    return history
 
 
-def evaluate_error_map_model(
-    model: keras.Model, batches: Iterable[Batch], *, border: int = 0
-) -> float:
+def evaluate_error_map_model(model: keras.Model, batches: Iterable[Batch]) -> float:
     """Returns the loss of an error-map model over a set of images.
 
     Args:
         model: the error-map model.
         batches: as `error_map_batches` makes them.
-        border: cells that the loss leaves out at each side.
 
     Returns:
         The mean of `weighted_error_map_loss` over all images.
@@ -158,7 +153,7 @@ def evaluate_error_map_model(
 
     Chapter: notebooks/06-the-error-map-model.ipynb
     """
-    return _mean_loss(batches, model.predict_on_batch, border)
+    return _mean_loss(batches, model.predict_on_batch)
 
 
 def best_constant_map(batches: Iterable[Batch]) -> tuple[float, float]:
@@ -230,39 +225,20 @@ def train_score_model(
 
     Chapter: notebooks/07-regressing-the-score.ipynb
     """
-    check_precision(precision)
-    frozen = not model.get_layer("feature_extractor").trainable
-    known = training if frozen else training.take(BATCHES_TO_STANDARDIZE)
-    features, qualities = _features(model, known, progress=progress)
-    _standardize(model, features)
-    optimizer = optimizer or keras.optimizers.Nadam(DEFAULT_LEARNING_RATE)
-    optimizer.build(model.trainable_variables)
-    run = _Run(model, folder, optimizer=optimizer)
-    fitted = model
-    if frozen:
-        # f gives the same features in every epoch: fit only what comes after them.
-        fitted = keras.Model(model.get_layer("features").output, model.output)
-        batch_size = len(next(iter(training))[1])
-        images = tf.data.Dataset.from_tensor_slices((features, qualities))
-        training = untuned(images.shuffle(len(features), seed=0).batch(batch_size))
-        validation = _features(model, validation, progress=progress)
+    optimizer = optimizer_for(model, optimizer)
+    network, training, validation = network_to_fit(model, training, validation, progress)
     # The loss also has the penalty on large weights; the history leaves it out.
-    fitted.compile(optimizer=optimizer, loss="mse", metrics=["mse"])
-    # One endless dataset: how often `fit` begins a pass, and so the order in it, is Keras' affair.
-    number = sum(1 for _ in training)
+    network.compile(optimizer=optimizer, loss="mse", metrics=["mse"])
+    keeper = KeepBest(Checkpoints(folder, model=model, optimizer=optimizer))
     with arithmetic(precision):
-        fitted.fit(
-            training.repeat().skip(run.epochs_done * number),
-            steps_per_epoch=number,
+        network.fit(
+            **keeper.remaining(training, epochs),
             validation_data=validation,
-            initial_epoch=run.epochs_done,
-            epochs=epochs,
-            callbacks=[_FinishEpoch(run)],
-            shuffle=False,  # the pipeline has shuffled
+            callbacks=[keeper],
             verbose="auto" if progress else 0,
         )
-    run.restore_best()
-    return run.history
+    model.set_weights(keeper.best_weights)
+    return keeper.history
 
 
 def load_weights(model: keras.Model, path: str | PathLike[str]) -> None:
@@ -290,159 +266,198 @@ def load_weights(model: keras.Model, path: str | PathLike[str]) -> None:
         ) from error
 
 
-class _Run:
-    """A training run and what it leaves behind: history, best weights, and where to go on.
+class Checkpoints:
+    """Files from which a training goes on after a stop: history, best weights, latest state.
 
     Args:
-        model: its weights change.
-        folder: where each epoch leaves its files; a run in a folder that has some goes on from
-            there. None keeps nothing.
-        **optimizers: built with variables of the model.
+        folder: where the files are; None keeps nothing.
+        model: network whose weights change.
+        **optimizers: optimizers that were built with variables of the model.
     """
 
     def __init__(
         self,
-        model: keras.Model,
         folder: str | PathLike[str] | None,
+        *,
+        model: keras.Model,
         **optimizers: keras.Optimizer,
     ) -> None:
-        self.model = model
         self.folder = None if folder is None else Path(folder)
-        self.history: History = {"loss": [], "validation_loss": []}
-        self.best_weights = model.get_weights()
-        self.checkpoint = tf.train.Checkpoint(model=model, **optimizers)
-        if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._go_on(self.folder)
+        self.model = model
+        self.state = tf.train.Checkpoint(model=model, **optimizers)
 
-    def train(
-        self,
-        epochs: int,
-        batches_of: Callable[[int], tf.data.Dataset],
-        step: Callable[..., tf.Tensor],
-        validate: Callable[[], float],
-        *,
-        precision: str,
-        progress: bool,
-    ) -> History:
-        """Trains until so many epochs are done, and leaves the model with its best weights.
-
-        Args:
-            epochs: in all, those before a stop included.
-            batches_of: the batches of an epoch, given its number from 0.
-            step: takes the parts of a batch, changes the weights and returns the loss.
-            validate: returns the loss that chooses the best epoch.
-            precision: of the steps, as in `train_error_map_model`.
-            progress: whether to show a progress bar.
+    def restore(self) -> tuple[History, list[np.ndarray]]:
+        """Gives model and optimizers the state after the last epoch that was finished.
 
         Returns:
-            `loss` and `validation_loss`, a number per epoch.
+            The history so far, and the best weights so far: those of the model where there is
+            nothing to go on from.
+
+        Raises:
+            ValueError: if the folder holds the checkpoint of another model or optimizer, or a
+                damaged one.
         """
-        for epoch in range(self.epochs_done, epochs):
-            dataset = batches_of(epoch)
-            number = max(0, int(dataset.cardinality())) or None  # of batches, where it is known
-            title = f"epoch {epoch + 1}/{epochs}"
-            # iter(): given the dataset itself, tqdm begins two passes where one is meant.
-            batches = tqdm(iter(dataset), title, number, disable=not progress, leave=False)
-            with arithmetic(precision):
-                losses = [step(*batch) for batch in batches]
-            if not losses:
-                raise ValueError("There are no batches to train on.")
-            self.finish_epoch(float(np.mean(losses)), validate())
-        self.restore_best()
-        return self.history
-
-    @property
-    def epochs_done(self) -> int:
-        return len(self.history["loss"])
-
-    def finish_epoch(self, loss: float, validation_loss: float) -> None:
-        if not (self.history["loss"] or np.isfinite(validation_loss)):
-            raise ValueError(
-                f"The first epoch ended with a validation loss of {validation_loss}: lower the "
-                "learning rate, or look for an image that is not finite."
-            )
-        give_back()
-        improved = validation_loss < min(self.history["validation_loss"], default=np.inf)
-        self.history["loss"].append(loss)
-        self.history["validation_loss"].append(validation_loss)
-        if improved:
-            self.best_weights = self.model.get_weights()
-        if self.folder is None:
-            return
-        if improved:
-            _replace(self.folder / "best.weights.h5", self.model.save_weights)
-        latest = f"epoch-{self.epochs_done}"
-        self.checkpoint.write(str(self.folder / latest))
-        # The history comes last: an epoch counts as done once everything of it is on disk.
-        _replace(self.folder / "history.csv", self._write_history)
-        for old in self.folder.glob("epoch-*"):
-            if old.stem != latest:
-                old.unlink()
-
-    def restore_best(self) -> None:
-        self.model.set_weights(self.best_weights)
-
-    def _write_history(self, path: Path) -> None:
-        with open(path, "w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(self.history)
-            writer.writerows(zip(*self.history.values(), strict=True))
-
-    def _go_on(self, folder: Path) -> None:
-        path = folder / "history.csv"
-        if not path.exists():
-            return
+        history: History = {"loss": [], "validation_loss": []}
+        if self.folder is None or not (self.folder / "history.csv").exists():
+            return history, self.model.get_weights()
+        path = self.folder / "history.csv"
         try:
             with open(path, newline="") as file:
                 rows = list(csv.DictReader(file))
-            self.history = {name: [float(row[name]) for row in rows] for name in self.history}
+            history = {name: [float(row[name]) for row in rows] for name in history}
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{str(path)!r} is not the history of a training run.") from error
-        load_weights(self.model, folder / "best.weights.h5")
-        self.best_weights = self.model.get_weights()
-        latest = str(folder / f"epoch-{self.epochs_done}")
+        load_weights(self.model, self.folder / "best.weights.h5")
+        best_weights = self.model.get_weights()
+        latest = str(self.folder / f"epoch-{len(rows)}")
         try:
-            self.checkpoint.read(latest).assert_consumed()
+            self.state.read(latest).assert_consumed()
         except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
             raise ValueError(
                 f"{latest!r} is not a checkpoint of a {self.model.name} with this optimizer, or is "
                 "damaged: take another folder."
             ) from error
+        return history, best_weights
+
+    def save(self, history: History) -> None:
+        """Keeps an epoch that has just been entered in the history.
+
+        Raises:
+            ValueError: if it is the first one and its validation loss is not finite.
+        """
+        *earlier, latest_loss = history["validation_loss"]
+        if not earlier and not np.isfinite(latest_loss):
+            raise ValueError(
+                f"The first epoch ended with a validation loss of {latest_loss}: lower the "
+                "learning rate, or look for an image that is not finite."
+            )
+        give_back()
+        if self.folder is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if latest_loss < min(earlier, default=np.inf):
+            write_atomically(self.folder / "best.weights.h5", self.model.save_weights)
+        latest = f"epoch-{len(history['loss'])}"
+        self.state.write(str(self.folder / latest))
+        # The history comes last: an epoch counts as done once everything of it is on disk.
+        write_atomically(self.folder / "history.csv", partial(_write_history, history))
+        for old in self.folder.glob("epoch-*"):
+            if old.stem != latest:
+                old.unlink()
 
 
-class _FinishEpoch(keras.callbacks.Callback):
-    """Lets a run keep what an epoch of `fit` leaves."""
+class KeepBest(keras.callbacks.Callback):
+    """Does at the end of an epoch of `fit` what the loop of step 1 does at the end of one.
 
-    def __init__(self, run: _Run) -> None:
+    Args:
+        checkpoints: of the model that is trained.
+    """
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
         super().__init__()
-        self.run = run
+        self.checkpoints = checkpoints
+        self.history, self.best_weights = checkpoints.restore()
+
+    def remaining(self, training: tf.data.Dataset, epochs: int) -> dict[str, Any]:
+        """Returns what `fit` must be told of the batches and epochs that are left."""
+        # One endless dataset: how often `fit` begins a pass, and so the order in it, is Keras'
+        # affair.
+        done, steps = len(self.history["loss"]), sum(1 for _ in training)
+        return {
+            "x": training.repeat().skip(done * steps),
+            "steps_per_epoch": steps,
+            "initial_epoch": done,
+            "epochs": epochs,
+            "shuffle": False,  # the pipeline has shuffled
+        }
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Enters the losses in the history, and keeps the weights of the best epoch."""
         losses = logs or {}
         if "val_mse" not in losses:
             raise ValueError("There are no validation batches: the best epoch is not defined.")
-        self.run.finish_epoch(losses["mse"], losses["val_mse"])
+        if losses["val_mse"] < min(self.history["validation_loss"], default=np.inf):
+            self.best_weights = self.checkpoints.model.get_weights()
+        self.history["loss"].append(losses["mse"])
+        self.history["validation_loss"].append(losses["val_mse"])
+        self.checkpoints.save(self.history)
 
 
-def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    """Writes a file beside its place and moves it there: the new one or the old, never half."""
-    half_written = path.with_name(f"incomplete-{path.name}")
-    write(half_written)
-    half_written.replace(path)
+def optimizer_for(model: keras.Model, optimizer: keras.Optimizer | None) -> keras.Optimizer:
+    """Returns the optimizer, Nadam if None, built with the trainable variables of the model."""
+    optimizer = optimizer or keras.optimizers.Nadam(DEFAULT_LEARNING_RATE)
+    optimizer.build(model.trainable_variables)
+    return optimizer
 
 
-def _one_after_the_other(
-    training: tf.data.Dataset, run: _Run, epochs: int
-) -> Callable[[int], tf.data.Dataset]:
-    """A seeded dataset has a new order in each pass: pass over those that are done."""
-    for _ in range(run.epochs_done if run.epochs_done < epochs else 0):
-        for _ in training:
-            pass
-    return lambda epoch: training
+def epochs_of(
+    training: tf.data.Dataset | Callable[[int], tf.data.Dataset],
+    done: int,
+    epochs: int,
+    *,
+    progress: bool,
+) -> Iterator[Iterator[Any]]:
+    """Yields the batches of each epoch that is left.
+
+    Args:
+        training: dataset that is passed over once an epoch, or function that returns the batches
+            of an epoch, given its number from 0.
+        done: number of epochs before a stop.
+        epochs: number of epochs in all.
+        progress: whether to show a progress bar.
+
+    Raises:
+        ValueError: while iterating, if there are no batches.
+    """
+    if not callable(training) and done < epochs:
+        # A seeded dataset has a new order in each pass: pass over those that are done.
+        for _ in range(done):
+            for _ in training:
+                pass
+    for epoch in range(done, epochs):
+        dataset = training(epoch) if callable(training) else training
+        yield _with_progress(dataset, f"epoch {epoch + 1}/{epochs}", progress)
 
 
-def _features(
+def _with_progress(dataset: tf.data.Dataset, title: str, progress: bool) -> Iterator[Any]:
+    number = max(0, int(dataset.cardinality())) or None  # of batches, where it is known
+    empty = True
+    # iter(): given the dataset itself, tqdm begins two passes where one is meant.
+    for batch in tqdm(iter(dataset), title, number, disable=not progress, leave=False):
+        empty = False
+        yield batch
+    if empty:
+        raise ValueError("There are no batches to train on.")
+
+
+def _write_history(history: History, path: Path) -> None:
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(history)
+        writer.writerows(zip(*history.values(), strict=True))
+
+
+def network_to_fit(
+    model: keras.Model, training: tf.data.Dataset, validation: tf.data.Dataset, progress: bool
+) -> tuple[keras.Model, tf.data.Dataset, Any]:
+    """Standardises the features, and leaves out of `fit` what does not change in it.
+
+    Returns:
+        The network to fit, its training batches and its validation data: those of the model, or,
+        if the feature extractor is frozen, the head h and features that are computed once.
+    """
+    if model.get_layer("feature_extractor").trainable:
+        sample, _ = features_of(model, training.take(BATCHES_TO_STANDARDIZE), progress=progress)
+        standardize(model, sample)
+        return model, training, validation
+    features, qualities = features_of(model, training, progress=progress)
+    standardize(model, features)
+    head = keras.Model(model.get_layer("features").output, model.output)
+    batches = shuffled_batches(features, qualities, like=training)
+    return head, batches, features_of(model, validation, progress=progress)
+
+
+def features_of(
     model: keras.Model, batches: tf.data.Dataset, *, progress: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the 130 features of every image, (N, 130), and the qualities, (N,)."""
@@ -458,8 +473,17 @@ def _features(
     return np.concatenate(pooled), np.concatenate(qualities)
 
 
-def _standardize(model: keras.Model, features: np.ndarray) -> None:
-    """Gives the standardising layer the mean and variance of the features (N, 130)."""
+def shuffled_batches(
+    features: np.ndarray, qualities: np.ndarray, *, like: tf.data.Dataset
+) -> tf.data.Dataset:
+    """Returns batches of features in a new order every epoch, as large as those of a dataset."""
+    batch_size = len(next(iter(like))[1])
+    images = tf.data.Dataset.from_tensor_slices((features, qualities))
+    return images.shuffle(len(features), seed=0).batch(batch_size).with_options(UNTUNED)
+
+
+def standardize(model: keras.Model, features: np.ndarray) -> None:
+    """Gives the standardising layer of a model the mean and variance of features (N, K)."""
     layer = model.get_layer("standardized")
     layer.adapt(features)
     # A feature that hardly ever stirs must not be blown up when it does.
@@ -467,13 +491,11 @@ def _standardize(model: keras.Model, features: np.ndarray) -> None:
     layer.finalize_state()
 
 
-def _mean_loss(
-    batches: Iterable[Batch], predict: Callable[[tf.Tensor], tf.Tensor], border: int = 0
-) -> float:
+def _mean_loss(batches: Iterable[Batch], predict: Callable[[tf.Tensor], tf.Tensor]) -> float:
     total, images = 0.0, 0
     for normalized, target, reliability in batches:
         predicted = tf.broadcast_to(predict(normalized), tf.shape(target))
-        loss = weighted_error_map_loss(target, predicted, reliability, border=border)
+        loss = weighted_error_map_loss(target, predicted, reliability)
         total += float(loss) * len(target)
         images += len(target)
     if images == 0:

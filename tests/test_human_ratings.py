@@ -287,29 +287,6 @@ def test_diqa_learns(train, prepared, tmp_path):
     assert srcc(trained.predict(prepared["diqa"]), prepared["diqa"].quality) > 0.7
 
 
-def test_settings_of_the_method_reach_the_models(train, prepared, tmp_path):
-    recipe = replace(
-        DIQA,
-        error_maps=replace(DIQA.error_maps, head_kernel=3, border=2),
-        features=replace(DIQA.features, epochs=1, patches=True, hidden_layers=2, mirror=False),
-    )
-    trained = train(recipe, tmp_path)
-    names = {layer.name for layer in trained.score_model.layers}
-    assert {"patches", "shaved", "hidden2"} <= names
-    assert trained.error_map_model.get_layer("error_map").kernel_size == (3, 3)
-    assert RatingsRecipe.from_json(recipe.to_json()) == recipe
-    assert np.all(np.isfinite(trained.predict(prepared["diqa"])))
-    plain = replace(recipe, error_maps=replace(recipe.error_maps, border=0))
-    other = train(plain, tmp_path / "plain")
-    same = [
-        np.array_equal(*pair)
-        for pair in zip(
-            trained.error_map_model.get_weights(), other.error_map_model.get_weights(), strict=True
-        )
-    ]
-    assert not any(same)
-
-
 def test_crops_are_mirrored_only_if_wanted(prepared):
     picture = prepared["diqa"].normalized(0)
     both = [

@@ -341,22 +341,6 @@ def test_alpha_is_kept(diqa_predictor, tmp_path):
     assert load_predictor(tmp_path).alpha == 3.0
 
 
-@pytest.mark.parametrize(
-    "head", [{"border": 4}, {"patches": True}, {"hidden_layers": 0}, {"hidden_layers": 2}]
-)
-def test_settings_of_the_networks_are_kept(head, pictures, tmp_path):
-    keras.utils.set_random_seed(0)
-    models = awake(build_score_model(**head)), awake(build_error_map_model(head_kernel=3))
-    predictor = Predictor(*models, precision="float32")
-    predictor.save(tmp_path)
-    loaded = load_predictor(tmp_path)
-    loaded.precision = "float32"
-    assert loaded.card["head"] == predictor.card["head"]
-    np.testing.assert_allclose(loaded.score(pictures), predictor.score(pictures), atol=2e-3)
-    maps = [one.predict_error_map(pictures[0]) for one in (loaded, predictor)]
-    np.testing.assert_allclose(*maps, atol=5e-3)
-
-
 def test_an_empty_folder_is_no_predictor(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"card\.json is missing"):
         load_predictor(tmp_path)

@@ -43,18 +43,6 @@ def test_loss_does_not_depend_on_the_number_of_images(maps):
     assert float(twice) == pytest.approx(float(once), rel=1e-5)
 
 
-def test_a_border_is_left_out(maps):
-    inner = [values[..., 2:-2, 2:-2, :] for values in maps]
-    found = weighted_error_map_loss(*maps, border=2)
-    assert float(found) == pytest.approx(float(weighted_error_map_loss(*inner)), rel=1e-6)
-
-
-@pytest.mark.parametrize("border", [-1, 6, 7])
-def test_a_border_that_leaves_nothing_is_refused(border, maps):
-    with pytest.raises(ValueError, match=f"border is {border}: it must be zero or more and leave"):
-        weighted_error_map_loss(*maps, border=border)
-
-
 def test_gradient_of_the_loss(maps):
     truth, prediction, reliability = map(tf.constant, maps)
     with tf.GradientTape() as tape:

@@ -162,95 +162,9 @@ def test_score_model_computes_h_of_pooled_and_hand_crafted_features(rng):
 # Settings on which the sources disagree
 
 
-@pytest.mark.parametrize("size", [(48, 48), (51, 61)])
-def test_the_head_of_the_error_map_may_look_around(size, rng):
-    model = awake(build_error_map_model(head_kernel=3))
-    assert model.get_layer("error_map").kernel.shape == (3, 3, 128, 1)
-    assert predict(model, residuals(rng, 1, size)).shape == (
-        1,
-        -(-size[0] // 4),
-        -(-size[1] // 4),
-        1,
-    )
-
-
-def test_an_even_kernel_has_no_middle():
-    with pytest.raises(ValueError, match=r"head_kernel must be odd.*not 2"):
-        build_error_map_model(head_kernel=2)
-
-
 def pooled(model, images):
     features = keras.Model(model.input, model.get_layer("features").output)
     return np.asarray(features(inputs(model, images)))[:, :128]
-
-
-def test_a_border_is_left_out_of_the_pooled_features(rng):
-    extractor = build_feature_extractor()
-    images = residuals(rng, 2, (52, 70))
-    maps = predict(extractor, images)
-    found = pooled(build_score_model(extractor, border=3), images)
-    np.testing.assert_allclose(found, maps[:, 3:-3, 3:-3].mean(axis=(1, 2)), atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("size", "rows", "columns"),
-    [
-        ((112, 192), [0], [0, 80]),
-        ((200, 112), [0, 80, 88], [0]),
-        ((113, 353), [0, 1], [0, 80, 160, 240, 241]),
-    ],
-)
-def test_the_features_of_an_image_are_the_mean_over_its_patches(size, rows, columns, rng):
-    extractor = build_feature_extractor()
-    images = residuals(rng, 2, size)
-    patches = [images[:, i : i + 112, j : j + 112] for i in rows for j in columns]
-    of_patches = [predict(extractor, one)[:, 4:-4, 4:-4].mean(axis=(1, 2)) for one in patches]
-    found = pooled(build_score_model(extractor, patches=True), images)
-    np.testing.assert_allclose(found, np.mean(of_patches, axis=0), atol=1e-5)
-
-
-def test_an_image_smaller_than_a_patch_is_one_patch(rng):
-    extractor = build_feature_extractor()
-    images = residuals(rng, 2, (48, 60))
-    found = pooled(build_score_model(extractor, patches=True), images)
-    expected = pooled(build_score_model(extractor, border=4), images)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-def test_patches_see_nearly_what_the_whole_image_does(rng):
-    extractor = build_feature_extractor()
-    images = residuals(rng, 1, (272, 272))  # 112 + 2 * 80: the shaved maps tile it
-    patches, whole, with_edge = (
-        pooled(build_score_model(extractor, **settings), images)
-        for settings in ({"patches": True}, {"border": 4}, {})
-    )
-    assert np.abs(patches - whole).max() < np.abs(with_edge - whole).max()
-
-
-@pytest.mark.parametrize(("number", "parameters"), [(0, 381_331), (1, 398_097), (2, 414_609)])
-def test_hidden_layers(number, parameters, rng):
-    model = awake(build_score_model(hidden_layers=number, weight_penalty=0.1))
-    assert sum(np.size(weights) for weights in model.trainable_weights) == parameters
-    hidden = [layer for layer in model.layers if layer.name.startswith("hidden") and layer.weights]
-    dense = [layer for layer in hidden if isinstance(layer, keras.layers.Dense)]
-    penalty = sum(0.1 * np.sum(np.square(layer.kernel)) for layer in dense)
-    assert float(sum(model.losses)) == pytest.approx(penalty, rel=1e-5)
-    assert predict(model, residuals(rng, 2, (48, 48))).shape == (2, 1)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"border": 6}, "border must be from 0 to 5 cells, not 6"),
-        ({"border": -1}, "border must be from 0 to 5 cells, not -1"),
-        ({"hidden_layers": -1}, "hidden_layers must be zero or more"),
-        ({"weight_penalty": -1}, "weight_penalty must be zero or more"),
-        ({"border": 2, "patches": True}, "patches have a border of 4 cells, not 2"),
-    ],
-)
-def test_settings_that_cannot_be_are_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
-        build_score_model(**settings)
 
 
 # Behaviour

@@ -172,20 +172,6 @@ def test_train_step_is_a_step_of_gradient_descent():
     np.testing.assert_allclose(bias, expected_bias, rtol=1e-5)
 
 
-def test_what_lies_in_the_border_teaches_nothing():
-    normalized, target, reliability = one_batch()
-    nonsense = target.numpy()
-    nonsense[:, :2], nonsense[:, :, -2:] = 7, 7
-    losses = []
-    for truth in (target, nonsense):
-        model, optimizer = new(build_error_map_model), nadam()
-        optimizer.build(model.trainable_variables)
-        batch = normalized, truth, reliability
-        losses += [float(train_step(model, optimizer, batch, border=2)) for _ in range(2)]
-        losses.append(evaluate_error_map_model(model, [batch], border=2))
-    assert losses[:3] == losses[3:]
-
-
 def test_train_step_is_keras_own_step():
     batch = one_batch()
     normalized, target, reliability = batch
@@ -388,7 +374,7 @@ class Killed(BaseException):
 def test_a_run_killed_while_it_writes_goes_on(step, writing, tmp_path, monkeypatch, undisturbed):
     if writing != "weights":  # the first weights are always the best so far
         step.train(new(step.build), 1, tmp_path, optimizer=nadam())
-    replace = training._replace
+    replace = training.write_atomically
 
     def killed(*_):
         raise Killed
@@ -405,7 +391,7 @@ def test_a_run_killed_while_it_writes_goes_on(step, writing, tmp_path, monkeypat
         elif writing == "last file":
             patch.setattr(training.Path, "unlink", killed)
         else:
-            patch.setattr(training, "_replace", half_written)
+            patch.setattr(training, "write_atomically", half_written)
         with pytest.raises(Killed):
             step.train(new(step.build), EPOCHS, tmp_path, optimizer=nadam())
 
@@ -624,7 +610,7 @@ def test_training_on_features_is_training_on_images():
     batches = score_batches(database(), batch_size=NUMBER)
     model, twin = new(FrozenStep2.build), new(FrozenStep2.build)
     Step2.train(model, 1, data=(batches, batches), optimizer=keras.optimizers.SGD(0.1))
-    training._standardize(twin, features_of(twin, batches))
+    training.standardize(twin, features_of(twin, batches))
     twin.compile(keras.optimizers.SGD(0.1), loss="mse")
     twin.fit(batches, shuffle=False, verbose=0)
     for trained, expected in zip(model.get_weights(), twin.get_weights(), strict=True):

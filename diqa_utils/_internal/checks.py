@@ -4,11 +4,16 @@ Shapes and dtypes are checked always. Values (range, NaN) are checked only eager
 `tf.function` or a `tf.data` pipeline a tensor has no values yet.
 """
 
+import inspect
 import math
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
 
 import numpy as np
 import tensorflow as tf
+
+Parameters = ParamSpec("Parameters")
 
 #: Smallest height and width, in pixels, of an image that the library accepts. The receptive
 #: field of the feature extractor is 45 pixels: on a smaller image every output sees padding.
@@ -16,6 +21,87 @@ MINIMUM_SIZE = 48
 
 #: Resampling may overshoot 0..1 by a little; an image in 0..255 overshoots by much more.
 RANGE_TOLERANCE = 1e-3
+
+
+def takes_images(
+    *,
+    pixels: bool = False,
+    unit_range: bool = False,
+    positive: str | None = None,
+    not_negative: str | None = None,
+) -> Callable[[Callable[Parameters, tf.Tensor]], Callable[Parameters, tf.Tensor]]:
+    """Decorates a function of images, so that its body can be the formula alone.
+
+    The positional parameters are images, the keyword-only ones settings. Whoever calls the function
+    may pass arrays or tensors, one image (H, W, C) or a batch (N, H, W, C). The function gets
+    batches and returns a batch; the caller gets back the rank that came in.
+
+    Args:
+        pixels: whether images may be uint8 and have one or three channels; they are handed on as
+            they are. Otherwise they have one channel and are handed on as float32.
+        unit_range: whether floating-point values must lie in 0..1, as they must for pixels.
+        positive: setting that must be greater than zero.
+        not_negative: setting that must be zero or more.
+
+    Returns:
+        The decorator. Decorated functions raise a ValueError for anything else, or images that
+        differ in shape.
+    """
+
+    def checked_batch(image: Any, name: str) -> tf.Tensor:
+        batch = as_batch(image, name=name, channels=(1, 3) if pixels else (1,))
+        if pixels:
+            check_pixels(batch, name=name)
+            return batch
+        batch = as_float(batch, name=name)
+        if unit_range:
+            check_unit_range(batch, name=name)
+        return batch
+
+    def decorate(function: Callable[Parameters, tf.Tensor]) -> Callable[Parameters, tf.Tensor]:
+        signature = inspect.signature(function)
+
+        @tf.autograph.experimental.do_not_convert
+        @wraps(function)
+        def checked(*args: Parameters.args, **kwargs: Parameters.kwargs) -> tf.Tensor:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            for setting, zero_allowed in ((positive, False), (not_negative, True)):
+                if setting is not None:
+                    value = bound.arguments[setting]
+                    check_not_negative(value, name=setting, zero_allowed=zero_allowed)
+            images = dict(zip(signature.parameters, bound.args, strict=False))
+            batches = {name: checked_batch(image, name) for name, image in images.items()}
+            check_same_shapes(batches)
+            result = function(*batches.values(), **bound.kwargs)
+            return like(result, next(iter(images.values())))
+
+        return checked
+
+    return decorate
+
+
+def takes_maps(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+    """Decorates a function of maps of one shape, so that its body can be the formula alone.
+
+    The function gets float32 tensors. It raises a ValueError if the maps differ in shape, which
+    broadcasting would turn into a wrong number, or hold NaN (checked eagerly only).
+    """
+    signature = inspect.signature(function)
+
+    @tf.autograph.experimental.do_not_convert
+    @wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> tf.Tensor:
+        maps = {
+            name: tf.cast(values, tf.float32)
+            for name, values in signature.bind(*args, **kwargs).arguments.items()
+        }
+        for name, values in maps.items():
+            check_finite(values, name=name)
+        check_same_shapes(maps)
+        return function(**maps)
+
+    return checked
 
 
 def as_batch(image: Any, *, name: str, channels: tuple[int, ...] = (1,)) -> tf.Tensor:
@@ -129,6 +215,13 @@ def check_same_shape(first: tf.Tensor, second: tf.Tensor, *, names: tuple[str, s
         tf.debugging.assert_equal(
             tf.shape(first), tf.shape(second), f"{names[0]} and {names[1]} differ in shape."
         )
+
+
+def check_same_shapes(tensors: dict[str, tf.Tensor]) -> None:
+    """Raises ValueError if tensors, given by their names, differ in shape."""
+    (first_name, first), *others = tensors.items()
+    for name, tensor in others:
+        check_same_shape(first, tensor, names=(first_name, name))
 
 
 def check_not_negative(value: float, *, name: str, zero_allowed: bool) -> None:

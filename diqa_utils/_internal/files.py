@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -29,3 +30,15 @@ def source_fingerprint(*sources: str) -> str:
         digest.update(source.encode())
         digest.update((PACKAGE / source).read_bytes())
     return digest.hexdigest()[:12]
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Writes a file beside its place and moves it there: the new one or the old, never half.
+
+    Args:
+        path: place of the file.
+        write: writes it to the path that it is given.
+    """
+    half_written = path.with_name(f"incomplete-{path.name}")
+    write(half_written)
+    half_written.replace(path)

@@ -31,16 +31,17 @@ def as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
     return tf.autograph.experimental.do_not_convert(function)
 
 
-def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns the same dataset, which does not tune itself while somebody goes through it.
+#: What the library tells its `tf.data` pipelines: not to tune themselves while somebody goes
+#: through them. The thread that tunes looks again after 10 ms, 20 ms, 40 ms and so on up to a
+#: minute, and what comes to its end may have to wait for the next look: now and then an epoch of
+#: 1.4 s takes 2.6 s. `AUTOTUNE` then stands for as many calls at a time as there are cores.
+UNTUNED = tf.data.Options()
+UNTUNED.autotune.enabled = False
 
-    The thread that tunes looks again after 10 ms, 20 ms, 40 ms and so on up to a minute, and what
-    comes to its end may have to wait for the next look: now and then an epoch of 1.4 s takes 2.6 s.
-    `AUTOTUNE` then stands for as many calls at a time as there are cores.
-    """
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return dataset.with_options(options)
+
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns the same dataset, which does not tune itself while somebody goes through it."""
+    return dataset.with_options(UNTUNED)
 
 
 #: What Linux calls the instructions of x86 processors that multiply bfloat16 numbers.
@@ -71,7 +72,12 @@ def check_precision(precision: str) -> None:
 
 @contextmanager
 def arithmetic(precision: str) -> Iterator[None]:
-    """Graphs that are called inside compute in this precision, if oneDNN does their arithmetic."""
+    """Graphs that are called inside compute in this precision, if oneDNN does their arithmetic.
+
+    Raises:
+        ValueError: if there is no such precision.
+    """
+    check_precision(precision)
     chosen = precision == "bfloat16" or (precision == "auto" and bfloat16_is_fast())
     before = tf.config.optimizer.get_experimental_options().get(OPTION, False)
     tf.config.optimizer.set_experimental_options({OPTION: chosen})

@@ -18,7 +18,7 @@ from diqa_utils.extended import build_extended_score_model, opinions_of
 from diqa_utils.models import build_score_model
 from diqa_utils.ratings.pictures import RatedPictures
 from diqa_utils.ratings.recipe import FeaturesStage
-from diqa_utils.training import SMALLEST_VARIANCE, History
+from diqa_utils.training import History, standardize
 
 #: The standard deviation of ranks that are spread evenly over 0..1.
 RANK_DEVIATION = 12**-0.5
@@ -91,7 +91,7 @@ class LearnStatistics:
             mean=float(quality.mean()), deviation=float(quality.std())
         )
         self.trained = opinions_of(self.score_model)
-        _standardize(self.score_model, pictures.extras[rows])
+        standardize(self.score_model, pictures.extras[rows])
         self.statistics, self.targets = pictures.extras[rows], _targets(quality, quality)
         self.held_out = pictures.extras[held_out]
         self.held_out_targets = _targets(pictures.quality[held_out], quality)
@@ -169,14 +169,8 @@ class LearnFeatures:
             raise ValueError(
                 f"Crops of {self.side} pixels are too small: {MINIMUM_SIZE} are needed."
             )
-        self.score_model = self.trained = build_score_model(
-            extractor,
-            border=self.stage.border,
-            patches=self.stage.patches,
-            hidden_layers=self.stage.hidden_layers,
-            weight_penalty=self.stage.weight_penalty,
-        )
-        _standardize(self.score_model, self._features())
+        self.score_model = self.trained = build_score_model(extractor)
+        standardize(self.score_model, self._features())
         self.of_f = extractor.trainable_variables
         known = {id(one) for one in self.of_f}
         self.of_head = [one for one in self.score_model.trainable_variables if id(one) not in known]
@@ -304,11 +298,3 @@ def _score_of_whole(score_model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor]
         return score_model(inputs, training=False)[0, 0]
 
     return compiled(score)
-
-
-def _standardize(model: keras.Model, features: np.ndarray) -> None:
-    """Gives the standardising layer of a model the mean and variance of features (n, K)."""
-    layer = model.get_layer("standardized")
-    layer.adapt(features)
-    layer.adapt_variance.assign(layer.adapt_variance + SMALLEST_VARIANCE)
-    layer.finalize_state()

@@ -33,6 +33,7 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from diqa_utils import datasets
+from diqa_utils._internal.files import write_atomically
 from diqa_utils.datasets.catalog import CATALOG
 from diqa_utils.evaluation import (
     FULL_REFERENCE,
@@ -53,7 +54,6 @@ from diqa_utils.ratings.protocol_results import (
     WholeResult,
     quantiles,
 )
-from diqa_utils.training import _replace
 
 __all__ = [
     "DatabasePart",
@@ -642,7 +642,7 @@ class _Kept:
             )
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _replace(path, lambda place: _write_text(place, text))
+            write_atomically(path, lambda place: _write_text(place, text))
 
     def get(self, name: str, image_ids: np.ndarray, compute: Callable[[], Any]) -> np.ndarray:
         """Reads predictions, one per picture; computes and keeps them where they are missing."""
@@ -652,7 +652,7 @@ class _Kept:
         if path.exists():
             return _read_predictions(path, image_ids)
         predictions = _checked(compute(), len(image_ids), name)
-        _replace(path, lambda place: _write_predictions(place, image_ids, predictions))
+        write_atomically(path, lambda place: _write_predictions(place, image_ids, predictions))
         return predictions
 
     def _check(self, path: Path, identity: dict[str, Any]) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from diqa_utils.maps import DEFAULT_ALPHA, DEFAULT_EXPONENT
-from diqa_utils.models import HIDDEN_L2
 
 #: What a setting of a type is called in messages.
 WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
@@ -25,8 +24,6 @@ class ErrorMapStage:
         beta_2: how slowly Nadam forgets the squares of past gradients.
         exponent: p of the error map.
         alpha: slope of the reliability map.
-        head_kernel: side of the kernel of the head g, in cells.
-        border: cells of the maps that the loss leaves out at each side.
         held_out_every: every so many pictures one is held out, to choose the best epoch.
         held_out_batches: of 32 patches from these.
 
@@ -42,8 +39,6 @@ class ErrorMapStage:
     beta_2: float = 0.99
     exponent: float = DEFAULT_EXPONENT
     alpha: float = DEFAULT_ALPHA
-    head_kernel: int = 1
-    border: int = 0
     held_out_every: int = 10
     held_out_batches: int = 12
 
@@ -90,10 +85,6 @@ class FeaturesStage:
         weight_decay: of AdamW.
         beta_2: how slowly AdamW forgets the squares of past gradients.
         mirror: whether every other crop is mirrored.
-        border: cells of f's output that are left out at each side before it is pooled.
-        patches: whether f sees patches of 112 pixels, with a step of 80.
-        hidden_layers: of the head h.
-        weight_penalty: on the squared weights of the hidden layers.
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
@@ -107,10 +98,6 @@ class FeaturesStage:
     weight_decay: float = 0.02
     beta_2: float = 0.99
     mirror: bool = True
-    border: int = 0
-    patches: bool = False
-    hidden_layers: int = 1
-    weight_penalty: float = HIDDEN_L2
 
 
 def from_settings(kind: Any, settings: Any, where: str) -> Any:

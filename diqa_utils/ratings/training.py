@@ -37,7 +37,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from diqa_utils._internal.tensorflow import as_it_is, compiled, untuned
+from diqa_utils._internal.tensorflow import arithmetic, as_it_is, compiled, untuned
 from diqa_utils.distortions import FAMILIES, LEVELS, distort
 from diqa_utils.image_statistics import image_statistics
 from diqa_utils.maps import DEFAULT_ALPHA, hand_crafted_features
@@ -47,7 +47,7 @@ from diqa_utils.ratings.learning import LearnFeatures, LearnStatistics, TrainedP
 from diqa_utils.ratings.pictures import RatedPictures
 from diqa_utils.ratings.pretraining import pristine_batches
 from diqa_utils.ratings.recipe import ErrorMapStage, FeaturesStage, StatisticsStage, from_settings
-from diqa_utils.training import _Run, train_error_map_model
+from diqa_utils.training import Checkpoints, History, epochs_of, train_error_map_model
 
 __all__ = [
     "RatingsRecipe",
@@ -310,7 +310,7 @@ def train_on_ratings(
     rows, held_out = pictures.rows_of(training), pictures.rows_of(validation)
     _claim(path, recipe)
     keras.utils.set_random_seed(recipe.seed)
-    error_map_model = build_error_map_model(head_kernel=recipe.error_maps.head_kernel)
+    error_map_model = build_error_map_model()
     if recipe.error_maps.epochs:
         _learn_error_maps(recipe, error_map_model, pristine, path / "error-maps", progress)
     # What the random generator gives now must not depend on whether stage 1 has just been run.
@@ -321,16 +321,27 @@ def train_on_ratings(
         extractor = keras.models.clone_model(error_map_model.get_layer("feature_extractor"))
         extractor.set_weights(error_map_model.get_layer("feature_extractor").get_weights())
         stage = LearnFeatures(recipe, pictures, rows, held_out, extractor)
-    run = _Run(stage.trained, path / "ratings", **stage.optimizers)
-    run.train(
-        stage.epochs,
-        stage.batches,
-        compiled(stage.step),
-        stage.validate,
-        precision=stage.precision,
-        progress=progress,
-    )
-    return TrainedPredictor(recipe, stage.score_model, error_map_model, run.history)
+    history = _learn_ratings(stage, path / "ratings", progress)
+    return TrainedPredictor(recipe, stage.score_model, error_map_model, history)
+
+
+def _learn_ratings(stage: Any, folder: Path, progress: bool) -> History:
+    """Trains as the loop of step 1 does, and leaves the model with its best weights."""
+    model, step = stage.trained, compiled(stage.step)
+    checkpoints = Checkpoints(folder, model=model, **stage.optimizers)
+    history, best_weights = checkpoints.restore()
+    done = len(history["loss"])
+    for batches in epochs_of(stage.batches, done, stage.epochs, progress=progress):
+        with arithmetic(stage.precision):
+            losses = [step(*batch) for batch in batches]
+        validation_loss = stage.validate()
+        if validation_loss < min(history["validation_loss"], default=np.inf):
+            best_weights = model.get_weights()
+        history["loss"].append(float(np.mean(losses)))
+        history["validation_loss"].append(validation_loss)
+        checkpoints.save(history)
+    model.set_weights(best_weights)
+    return history
 
 
 def _claim(folder: Path, recipe: RatingsRecipe) -> None:
@@ -383,7 +394,6 @@ def _learn_error_maps(
         epochs=stage.epochs,
         optimizer=keras.optimizers.Nadam(schedule, beta_2=stage.beta_2),
         folder=folder,
-        border=stage.border,
         precision=recipe.precision,
         progress=progress,
     )

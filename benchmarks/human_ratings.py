@@ -8,8 +8,8 @@ recipes as they are by default; the library deals the training pictures out. All
 500 pictures set aside for validation. Runs are kept in the library's cache folder, and go on there
 when they were stopped. A table is printed and `results/human_ratings.json` written.
 
-The official test split is not touched; `python -m diqa_utils evaluate --database biq2021 --split
-test` measures on it.
+The official test split is not touched; `diqa evaluate --database biq2021 --split test` measures on
+it.
 """
 
 from dataclasses import replace

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from diqa_utils.__main__ import app
+from diqa_utils.cli import app
 from diqa_utils.inference import load_predictor
 from diqa_utils.ratings.protocol import DatabasePart
 from diqa_utils.ratings.runs import RatingsRun, conformal_half_width, deal_out, load_run

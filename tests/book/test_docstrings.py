@@ -16,7 +16,7 @@ Definition = ast.FunctionDef | ast.ClassDef
 LIBRARY = ROOT / "diqa_utils"
 
 #: Apps of typer: their docstrings are the help that the terminal shows.
-COMMANDS = {"__main__.py", "cli.py", "score_command.py"}
+COMMANDS = {"__main__.py", "cli.py"}
 MODULES = sorted(
     path
     for path in LIBRARY.rglob("*.py")

@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks import results
 
 #: Parts of the speed benchmark, whose results stand together in speed.json.
-SPEED = ("training", "normalization", "scoring", "startup", "memory", "ladder", "tuning")
+SPEED = ("training", "normalization", "scoring", "startup", "memory", "ladder")
 
 #: A part that has to be asked for: it needs pyiqa.
 COMPARISON = "learned_metrics"
@@ -28,11 +28,9 @@ ACCURACY = (
     "sample_training",
     "score_distributions",
     "no_reference_baselines",
-    "database_pipelines",
     "pretraining",
     "human_ratings",
     "ablations",
-    "precision",
 )
 
 NAME = "speed"

@@ -221,9 +221,7 @@ def halved(dataset: tf.data.Dataset) -> Iterator[tuple[Any, ...] | None]:
 # --- The two steps --------------------------------------------------------------------------------
 
 
-def learn_error_maps(
-    variant: Variant, seed: int, pictures: list[np.ndarray], precision: str = "auto"
-) -> keras.Model:
+def learn_error_maps(variant: Variant, seed: int, pictures: list[np.ndarray]) -> keras.Model:
     """Step 1."""
     model = build_error_map_model(head_kernel=variant.head_kernel)
     schedule = keras.optimizers.schedules.CosineDecay(ERROR_MAP_RATE, ERROR_MAP_STEPS, alpha=0.02)
@@ -235,7 +233,7 @@ def learn_error_maps(
         lambda pair: _patches_of_squares(error_map_example(pair, variant), CROP),
         num_parallel_calls=2,
     )
-    with arithmetic(precision):
+    with arithmetic("auto"):
         for batch in batches.take(ERROR_MAP_STEPS).prefetch(4):
             step(*batch)
     return model
@@ -247,7 +245,6 @@ def learn_ratings(
     rated: Rated,
     inputs: np.ndarray,
     extras: np.ndarray,
-    precision: str = "auto",
 ) -> keras.Model:
     """Step 2, on the first pictures of the training part."""
     variant = VARIANTS[job.variant]
@@ -258,7 +255,7 @@ def learn_ratings(
     )
     rows = rated.training[: job.rated]
     known = rows[:KNOWN_TO_STANDARDIZE]
-    with arithmetic(precision):
+    with arithmetic("auto"):
         standardize(model, inputs, extras, known)
     of_f = extractor.trainable_variables
     known = {id(one) for one in of_f}
@@ -283,7 +280,7 @@ def learn_ratings(
         optimizers[1].apply_gradients(zip(gradients[len(of_f) :], of_head, strict=True))
 
     rng = np.random.default_rng(job.seed)
-    with arithmetic(precision):
+    with arithmetic("auto"):
         for chosen in drawn(rows, rng):
             top, left = rng.integers(SIDE - CROP + 1, size=2)
             crops = inputs[chosen, top : top + CROP, left : left + CROP].astype(np.float32)

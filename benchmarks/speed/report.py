@@ -21,7 +21,6 @@ def rows(results: dict[str, Any]) -> list[Row]:
         ("scoring", _scoring),
         ("memory", _memory),
         ("ladder", _ladder),
-        ("tuning", _tuning),
         ("learned_metrics", _learned_metrics),
     ):
         found += part(results[name]) if name in results else []
@@ -105,18 +104,6 @@ def _ladder(one: dict[str, Any]) -> list[Row]:
             spread=f"{rung['low']:.3f} to {rung['high']:.3f} s",
         )
         for name, rung in sorted(one.items(), key=lambda rung: -rung[1]["median"])
-    ]
-
-
-def _tuning(one: dict[str, Any]) -> list[Row]:
-    tuned, untuned = one["tuned"], one["untuned"]
-    return [
-        _row(
-            "a pass without work, tuned by tf.data or not",
-            *(f"{some['median']:.2f} s" for some in (tuned, untuned)),
-            _times(tuned["median"] / untuned["median"]),
-            f"{tuned['low']:.2f} to {tuned['high']:.2f} s",
-        )
     ]
 
 

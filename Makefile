@@ -81,7 +81,7 @@ test-colab: .venv-colab/.installed ## Run every chapter under the versions that 
 	DIQA_CACHE_DIR=$(CURDIR)/.cache/colab $(COLAB_BIN)/python $(NBVAL)
 	@echo "All chapters run under Colab's versions (constraints-colab.txt)."
 
-bench: .venv/.installed ## Measure speed beside the original tutorial: benchmarks/results/speed.json
+bench: .venv/.installed ## Measure speed beside the original tutorial: diqa_utils/results/speed.json
 	$(BIN)/python -m benchmarks
 
 links: .venv/.installed ## Ask every linked site whether its page is still there (needs the web)

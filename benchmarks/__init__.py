@@ -1,1 +1,1 @@
-"""Scripts that measure: each prints a table and writes its numbers to benchmarks/results."""
+"""Scripts that measure: each prints a table and writes its numbers to diqa_utils/results."""

@@ -4,7 +4,6 @@ python -m benchmarks                      # speed, all of it: what `make bench` 
 python -m benchmarks normalization memory # parts of it
 python -m benchmarks learned_metrics      # speed beside metrics of pyiqa, which it needs
 python -m benchmarks accuracy             # everything else: some take hours
-python -m benchmarks quote                # writes what they found into the book, where it is quoted
 """
 
 import argparse
@@ -15,6 +14,7 @@ import sys
 from typing import Any
 
 from benchmarks import results
+from diqa_utils import notebook
 
 #: Parts of the speed benchmark, whose results stand together in speed.json.
 SPEED = ("training", "normalization", "scoring", "startup", "memory", "ladder")
@@ -43,10 +43,10 @@ def main() -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"accuracy, quote, or some of {', '.join((*SPEED, COMPARISON, *ACCURACY))}",
+        help=f"accuracy, or some of {', '.join((*SPEED, COMPARISON, *ACCURACY))}",
     )
     names = parser.parse_args().names
-    if unknown := set(names) - {"accuracy", "quote", *SPEED, COMPARISON, *ACCURACY}:
+    if unknown := set(names) - {"accuracy", *SPEED, COMPARISON, *ACCURACY}:
         parser.error(f"there is no benchmark {min(unknown)!r}: see --help")
     asked = [one for name in names for one in (ACCURACY if name == "accuracy" else [name])]
     for name in (one for one in asked if one in ACCURACY):
@@ -56,20 +56,15 @@ def main() -> None:
         [] if names else list(SPEED)
     ):
         measure_speed(parts)
-    if "quote" in names:
-        from benchmarks import quoting
-
-        quoting.main()
 
 
 def measure_speed(parts: list[str]) -> None:
     """Measures some parts, each in a process of its own, and keeps what is known of the others."""
     from benchmarks.speed import machine, report
 
-    known = results.load(NAME) if (results.FOLDER / f"{NAME}.json").exists() else {}
+    known = notebook.results(NAME)
     this = machine.description()
-    kept: dict[str, Any] = known if known.get("machine") == this else {}
-    kept["machine"] = this
+    kept: dict[str, Any] = known if known["machine"] == this else {"machine": this}
     for part in parts:
         print(f"== {part}", flush=True)
         found = _in_a_process(part)

@@ -2,8 +2,10 @@
 
 import ast
 import inspect
+import json
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from diqa_utils._internal.startup import start_tensorflow_quietly
 if TYPE_CHECKING:
     from IPython.display import Markdown
 
-__all__ = ["check_answer", "setup", "show_source"]
+__all__ = ["check_answer", "results", "setup", "show_source"]
 
 #: How the book's figures look. Eleven points in a figure 6.4 inches wide can still be read when a
 #: telephone shows the figure 350 pixels wide.
@@ -247,3 +249,25 @@ def _first_line(error: Exception) -> str:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 3] + "..."
+
+
+def results(name: str) -> dict[str, Any]:
+    """Reads what a benchmark of the book's repository measured.
+
+    Args:
+        name: Name of the results file without its ending: "speed", "ablations", "pretraining",
+            "human_ratings" and so on.
+
+    Returns:
+        The numbers, nested by what they measure. What is not defined is None.
+
+    Raises:
+        ValueError: There are no results of that name.
+
+    Chapter: notebooks/13-speed.ipynb
+    """
+    folder = Path(__file__).with_name("results")
+    names = sorted(path.stem for path in folder.glob("*.json"))
+    if name not in names:
+        raise ValueError(f"There are no results {name!r}: name one of {', '.join(names)}.")
+    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))

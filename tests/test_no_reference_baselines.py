@@ -11,6 +11,7 @@ from skimage import data
 
 from benchmarks import no_reference_baselines as baselines
 from benchmarks import results
+from diqa_utils import notebook
 from diqa_utils.metrics import srcc
 
 
@@ -23,7 +24,7 @@ def needs_brisque(test):
 
 @pytest.fixture(scope="module")
 def committed():
-    return results.load(baselines.NAME)
+    return notebook.results(baselines.NAME)
 
 
 def compressed(image, quality):

@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks import original_faults as faults
 from benchmarks import results
+from diqa_utils import notebook
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +15,7 @@ def measured() -> dict:
 
 @pytest.fixture(scope="module")
 def committed() -> dict:
-    return results.load(faults.NAME)
+    return notebook.results(faults.NAME)
 
 
 def test_committed_numbers_are_those_measured_now(measured, committed):
@@ -24,13 +25,6 @@ def test_committed_numbers_are_those_measured_now(measured, committed):
         # Other versions of TensorFlow and Pillow may differ in what is rounded away.
         expected = value if isinstance(value, str) else pytest.approx(value, rel=5e-3, abs=1e-3)
         assert kept[path] == expected, f"{path}: run `python -m benchmarks.original_faults`"
-
-
-def test_results_are_written_sorted_and_read_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "FOLDER", tmp_path / "results")
-    path = results.write("some", {"b": 1, "a": {"é": 0.5}})
-    assert path.read_text(encoding="utf-8") == '{\n  "a": {\n    "é": 0.5\n  },\n  "b": 1\n}\n'
-    assert results.load("some") == {"a": {"é": 0.5}, "b": 1}
 
 
 def test_results_refuse_what_json_cannot_hold(tmp_path, monkeypatch):

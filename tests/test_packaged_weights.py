@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import results
+from diqa_utils import notebook
 from diqa_utils.datasets.sample_iqa import sample_iqa_dataset_builder as sample_iqa
 from diqa_utils.distortions import FAMILIES, LEVELS, distort
 from diqa_utils.inference import PACKAGED, ExtendedPredictor, load_pretrained
@@ -49,7 +49,7 @@ def test_they_are_small_and_no_pickle(card):
 def test_they_are_those_of_the_measured_run(card, predictor):
     assert isinstance(predictor, ExtendedPredictor)
     assert card["recipe"]["seed"] == 0
-    measured = results.load("human_ratings")["extended"]
+    measured = notebook.results("human_ratings")["extended"]
     agreement = card["validation"]["agreement"]
     for metric in ("srcc", "plcc", "krcc", "rmse"):
         expected = measured["seeds"][metric]["values"][0]

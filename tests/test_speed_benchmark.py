@@ -1,12 +1,14 @@
 """The speed benchmark: that both ways give the same answer. Never how long they take."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from benchmarks import __main__ as command
-from benchmarks import results
 from benchmarks.speed import normalization, pictures, report, scoring, timing, training
+from diqa_utils import notebook
 from diqa_utils.models import build_error_map_model
 from diqa_utils.preprocessing import low_frequency
 
@@ -80,7 +82,7 @@ def test_pairs_have_the_size_of_the_tutorials_pictures():
 
 
 def test_the_results_hold_what_the_table_shows():
-    found = results.load(command.NAME)
+    found = notebook.results(command.NAME)
     assert {"machine", "training", "normalization", "scoring", "import_s", "help_s"} <= set(found)
     assert {"peak_1000_mib", "peak_20000_mib"} <= set(found["memory"])
     for one in found["training"].values():
@@ -92,8 +94,8 @@ def test_the_results_hold_what_the_table_shows():
 
 
 def test_every_benchmark_is_listed_and_unknown_ones_are_refused(capsys, monkeypatch):
-    files = {path.stem for path in results.FOLDER.parent.glob("*.py")}
-    helpers = {"__init__", "__main__", "original_tutorial", "quoting", "real_data", "results"}
+    files = {path.stem for path in Path(command.__file__).parent.glob("*.py")}
+    helpers = {"__init__", "__main__", "original_tutorial", "real_data", "results"}
     assert files - helpers == set(command.ACCURACY)
     monkeypatch.setattr("sys.argv", ["benchmarks", "tea"])
     with pytest.raises(SystemExit):

@@ -29,7 +29,6 @@ from matplotlib.figure import Figure  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from benchmarks import original_faults as faults  # noqa: E402
-from benchmarks import results as benchmark_results  # noqa: E402
 from diqa_utils import maps, plotting, preprocessing  # noqa: E402
 from diqa_utils.datasets.catalog import CATALOG  # noqa: E402
 from diqa_utils.distortions import distort  # noqa: E402
@@ -95,7 +94,7 @@ def draw_halo() -> Figure:
 
 def draw_opinions() -> Figure:
     """Draws how people's opinions are spread in each database whose scores were counted."""
-    results = benchmark_results.load("score_distributions")
+    results = notebook.results("score_distributions")
     figure, panels = plt.subplots(
         len(results), 1, figsize=(6.4, 5.4), sharex=True, layout="constrained"
     )

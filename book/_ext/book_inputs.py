@@ -12,9 +12,6 @@ from pathlib import Path
 #: Folders whose files are made by a build or by an editor: never an input.
 GENERATED = {"__pycache__", ".ipynb_checkpoints", "_figures"}
 
-#: A folder of results may be missing from a young clone; a missing input counts as empty.
-RESULTS = "benchmarks/results"
-
 
 def _files(root: Path, entry: str) -> Iterator[Path]:
     """Yields the files under a folder (or the file itself), without what is generated."""
@@ -49,13 +46,12 @@ def installed_packages() -> list[str]:
 def execution_key(root: Path) -> str:
     """Returns a hash of everything but its own cells that a chapter's output depends on.
 
-    That is the library, the installed packages and the results that benchmarks wrote. A chapter's
-    stored outputs are used again only while this key stays the same.
+    That is the library, with the results that benchmarks wrote, and the installed packages. A
+    chapter's stored outputs are used again only while this key stays the same.
     """
     digest = hashlib.sha256("\n".join(installed_packages()).encode())
     library = (file for file in _files(root, "diqa_utils") if not _is_library_test(file))
     _add_files(digest, root, library)
-    _add_files(digest, root, _files(root, RESULTS))
     return digest.hexdigest()[:16]
 
 

@@ -227,9 +227,9 @@ def train_score_model(
     """
     optimizer = optimizer_for(model, optimizer)
     network, training, validation = network_to_fit(model, training, validation, progress)
+    keeper = KeepBest(Checkpoints(folder, model=model, optimizer=optimizer))
     # The loss also has the penalty on large weights; the history leaves it out.
     network.compile(optimizer=optimizer, loss="mse", metrics=["mse"])
-    keeper = KeepBest(Checkpoints(folder, model=model, optimizer=optimizer))
     with arithmetic(precision):
         network.fit(
             **keeper.remaining(training, epochs),

@@ -24,6 +24,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import layers
 from tqdm.auto import tqdm
 
 from benchmarks import real_data
@@ -31,6 +32,7 @@ from benchmarks.results import rounded, write
 from diqa_utils import datasets
 from diqa_utils._internal.files import cache_folder
 from diqa_utils._internal.tensorflow import arithmetic, bfloat16_is_fast
+from diqa_utils.losses import weighted_error_map_loss
 from diqa_utils.maps import (
     DEFAULT_ALPHA,
     DEFAULT_EXPONENT,
@@ -40,7 +42,7 @@ from diqa_utils.maps import (
     hand_crafted_features,
 )
 from diqa_utils.metrics import plcc, srcc
-from diqa_utils.models import build_error_map_model, build_score_model
+from diqa_utils.models import HIDDEN_L2, MIDDLE, build_error_map_model, build_score_model
 from diqa_utils.preprocessing import normalize, to_gray
 from diqa_utils.ratings.pretraining import (
     KADID_TYPES,
@@ -49,7 +51,7 @@ from diqa_utils.ratings.pretraining import (
     pristine_pictures,
 )
 from diqa_utils.ratings.runs import deal_out
-from diqa_utils.training import SMALLEST_VARIANCE, train_step
+from diqa_utils.training import SMALLEST_VARIANCE
 
 NAME = "ablations"
 DIGITS = 4
@@ -218,16 +220,67 @@ def halved(dataset: tf.data.Dataset) -> Iterator[tuple[Any, ...] | None]:
         yield (pixels, *rest, name.decode()) if whole else None
 
 
+# --- The networks ---------------------------------------------------------------------------------
+
+
+def shaved(maps: tf.Tensor, border: int) -> tf.Tensor:
+    """Leaves out the cells at the edges of maps (N, h, w, C)."""
+    return maps[:, border:-border, border:-border] if border else maps
+
+
+def build_error_map_variant(variant: Variant) -> keras.Model:
+    """Builds g(f(.)) with another kernel of g where the variant has one."""
+    model = build_error_map_model()
+    if variant.head_kernel == 1:
+        return model
+    head = layers.Conv2D(
+        1,
+        variant.head_kernel,
+        padding="same",
+        kernel_initializer="zeros",
+        bias_initializer=MIDDLE,
+        name="error_map",
+    )
+    extractor = model.get_layer("feature_extractor")
+    return keras.Model(model.input, head(extractor(model.input)), name="error_map_model")
+
+
+def build_score_variant(extractor: keras.Model, variant: Variant) -> keras.Model:
+    """Builds h with the border and the hidden layers of a variant."""
+    if (variant.border, variant.hidden_layers) == (0, 1):
+        return build_score_model(extractor)
+    normalized = keras.Input((None, None, 1), name="normalized")
+    hand_crafted = keras.Input((2,), name="hand_crafted")
+    maps = layers.Cropping2D(variant.border)(extractor(normalized))
+    pooled = layers.GlobalAveragePooling2D()(maps)
+    features = layers.Concatenate(name="features")([pooled, hand_crafted])
+    hidden = layers.Normalization(name="standardized")(features)
+    for _ in range(variant.hidden_layers):
+        penalty = keras.regularizers.L2(HIDDEN_L2)
+        hidden = layers.Dense(128, "relu", kernel_regularizer=penalty)(hidden)
+    head = layers.Dense(1, kernel_initializer="zeros", bias_initializer=MIDDLE, name="score")
+    inputs = {"normalized": normalized, "hand_crafted": hand_crafted}
+    return keras.Model(inputs, head(hidden), name="score_model")
+
+
 # --- The two steps --------------------------------------------------------------------------------
 
 
 def learn_error_maps(variant: Variant, seed: int, pictures: list[np.ndarray]) -> keras.Model:
     """Step 1."""
-    model = build_error_map_model(head_kernel=variant.head_kernel)
+    model = build_error_map_variant(variant)
     schedule = keras.optimizers.schedules.CosineDecay(ERROR_MAP_RATE, ERROR_MAP_STEPS, alpha=0.02)
     optimizer = keras.optimizers.Nadam(schedule, beta_2=BETA_2)
     optimizer.build(model.trainable_variables)
-    step = tf.function(lambda *batch: train_step(model, optimizer, batch, border=variant.border))
+
+    @tf.function
+    def step(normalized: tf.Tensor, target: tf.Tensor, reliability: tf.Tensor) -> None:
+        with tf.GradientTape() as tape:
+            maps = (target, model(normalized, training=True), reliability)
+            loss = weighted_error_map_loss(*(shaved(values, variant.border) for values in maps))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+
     pairs = damaged_pairs(pictures, BATCH // 4, KADID_TYPES, seed=seed, first=0)
     batches = pairs.map(
         lambda pair: _patches_of_squares(error_map_example(pair, variant), CROP),
@@ -248,11 +301,7 @@ def learn_ratings(
 ) -> keras.Model:
     """Step 2, on the first pictures of the training part."""
     variant = VARIANTS[job.variant]
-    model = build_score_model(
-        extractor,
-        border=variant.border,
-        hidden_layers=variant.hidden_layers,
-    )
+    model = build_score_variant(extractor, variant)
     rows = rated.training[: job.rated]
     known = rows[:KNOWN_TO_STANDARDIZE]
     with arithmetic("auto"):
@@ -349,7 +398,7 @@ def extractors(folder: Path, pristine: list[np.ndarray]) -> Callable[[Variant, i
     """Returns what gives f after step 1, from a file where it has been done before."""
 
     def extractor_of(variant: Variant, seed: int) -> keras.Model:
-        model = build_error_map_model(head_kernel=variant.head_kernel)
+        model = build_error_map_variant(variant)
         if not variant.pretraining:
             return model.get_layer("feature_extractor")
         name = "-".join(str(getattr(variant, setting)) for setting in STEP_1)

@@ -20,6 +20,9 @@ CONVOLUTIONS = ((48, 1), (48, 2), (64, 1), (64, 2), (64, 1), (64, 1), (128, 1), 
 #: 1 / 13; the usual initialisations expect about one.
 INPUT_SCALE = 13.0
 
+#: Units of the hidden layer of h.
+HIDDEN_UNITS = 128
+
 #: Weight of the penalty on the squared weights of the hidden layer of h. Rated pictures are few.
 HIDDEN_L2 = 5e-3
 
@@ -112,8 +115,8 @@ def build_score_model(feature_extractor: keras.Model | None = None) -> keras.Mod
     features = layers.Concatenate(name="features")([pooled, hand_crafted])  # (N, 130)
     standardized = layers.Normalization(name="standardized")(features)
     penalty = keras.regularizers.L2(HIDDEN_L2)
-    hidden = layers.Dense(128, "relu", kernel_regularizer=penalty, name="hidden")(standardized)
+    hidden = layers.Dense(HIDDEN_UNITS, "relu", kernel_regularizer=penalty, name="hidden")
     # It starts by calling everything middling, which is never far off.
     head = layers.Dense(1, kernel_initializer="zeros", bias_initializer=MIDDLE, name="score")
     inputs = {"normalized": normalized, "hand_crafted": hand_crafted}
-    return keras.Model(inputs, head(hidden), name="score_model")
+    return keras.Model(inputs, head(hidden(standardized)), name="score_model")

@@ -133,7 +133,7 @@ def test_what_a_recipe_leaves_out_is_as_by_default():
         ('{"seed": -1}', "seed must be zero or more, not -1"),
         ('{"predictor": "niqe"}', "predictor must be diqa or extended, not 'niqe'"),
         ('{"features": {"epochs": 1.5}}', "epochs in features must be a whole number, not 1.5"),
-        ('{"features": {"patches": 1}}', "patches in features must be true or false, not 1"),
+        ('{"features": {"mirror": 1}}', "mirror in features must be true or false, not 1"),
         ('{"features": 3}', "features must be an object with settings, not 3"),
     ],
 )

@@ -32,7 +32,7 @@ __all__ = [
     "epochs_of",
     "evaluate_error_map_model",
     "load_weights",
-    "standardize",
+    "standardize_features",
     "train_error_map_model",
     "train_score_model",
     "train_step",
@@ -406,6 +406,9 @@ def epochs_of(
         epochs: number of epochs in all.
         progress: whether to show a progress bar.
 
+    Yields:
+        An iterator over the batches of the next epoch.
+
     Raises:
         ValueError: while iterating, if there are no batches.
     """
@@ -448,10 +451,10 @@ def network_to_fit(
     """
     if model.get_layer("feature_extractor").trainable:
         sample, _ = features_of(model, training.take(BATCHES_TO_STANDARDIZE), progress=progress)
-        standardize(model, sample)
+        standardize_features(model, sample)
         return model, training, validation
     features, qualities = features_of(model, training, progress=progress)
-    standardize(model, features)
+    standardize_features(model, features)
     head = keras.Model(model.get_layer("features").output, model.output)
     batches = shuffled_batches(features, qualities, like=training)
     return head, batches, features_of(model, validation, progress=progress)
@@ -482,8 +485,13 @@ def shuffled_batches(
     return images.shuffle(len(features), seed=0).batch(batch_size).with_options(UNTUNED)
 
 
-def standardize(model: keras.Model, features: np.ndarray) -> None:
-    """Gives the standardising layer of a model the mean and variance of features (N, K)."""
+def standardize_features(model: keras.Model, features: np.ndarray) -> None:
+    """Gives the standardising layer of a score model the mean and variance of features.
+
+    Args:
+        model: score model with a layer named `standardized`.
+        features: features of the training images, (N, K).
+    """
     layer = model.get_layer("standardized")
     layer.adapt(features)
     # A feature that hardly ever stirs must not be blown up when it does.

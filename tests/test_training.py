@@ -610,7 +610,7 @@ def test_training_on_features_is_training_on_images():
     batches = score_batches(database(), batch_size=NUMBER)
     model, twin = new(FrozenStep2.build), new(FrozenStep2.build)
     Step2.train(model, 1, data=(batches, batches), optimizer=keras.optimizers.SGD(0.1))
-    training.standardize(twin, features_of(twin, batches))
+    training.standardize_features(twin, features_of(twin, batches))
     twin.compile(keras.optimizers.SGD(0.1), loss="mse")
     twin.fit(batches, shuffle=False, verbose=0)
     for trained, expected in zip(model.get_weights(), twin.get_weights(), strict=True):

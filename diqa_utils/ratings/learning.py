@@ -18,7 +18,7 @@ from diqa_utils.extended import build_extended_score_model, opinions_of
 from diqa_utils.models import build_score_model
 from diqa_utils.ratings.pictures import RatedPictures
 from diqa_utils.ratings.recipe import FeaturesStage
-from diqa_utils.training import History, standardize
+from diqa_utils.training import History, standardize_features
 
 #: The standard deviation of ranks that are spread evenly over 0..1.
 RANK_DEVIATION = 12**-0.5
@@ -91,7 +91,7 @@ class LearnStatistics:
             mean=float(quality.mean()), deviation=float(quality.std())
         )
         self.trained = opinions_of(self.score_model)
-        standardize(self.score_model, pictures.extras[rows])
+        standardize_features(self.score_model, pictures.extras[rows])
         self.statistics, self.targets = pictures.extras[rows], _targets(quality, quality)
         self.held_out = pictures.extras[held_out]
         self.held_out_targets = _targets(pictures.quality[held_out], quality)
@@ -170,7 +170,7 @@ class LearnFeatures:
                 f"Crops of {self.side} pixels are too small: {MINIMUM_SIZE} are needed."
             )
         self.score_model = self.trained = build_score_model(extractor)
-        standardize(self.score_model, self._features())
+        standardize_features(self.score_model, self._features())
         self.of_f = extractor.trainable_variables
         known = {id(one) for one in self.of_f}
         self.of_head = [one for one in self.score_model.trainable_variables if id(one) not in known]

@@ -17,9 +17,9 @@ from book_source import (
     syntax_tree,
     tokens,
 )
+from repository_address import ADDRESS
 
 notebooks = load_tool("notebooks")
-ADDRESS = load_tool("set_repository").repository_address()
 MOST_LINES = 18
 SOLUTION_TITLE = '# @title Solution {display-mode: "form"}'
 SECTIONS_AT_BEGIN = ["What you will learn", "Setup"]

@@ -24,12 +24,11 @@ from book_source import (
     tokens,
 )
 from myst_parser.mdit_to_docutils.base import default_slugify
+from repository_address import ADDRESS, PUBLISHED
 
-notebooks, set_repository = load_tool("notebooks"), load_tool("set_repository")
+notebooks = load_tool("notebooks")
 BOOK = [*CHAPTERS, *PAGES]
 FIGURE_SCRIPT = (ROOT / "tools" / "make_figures.py").read_text(encoding="utf-8")
-ADDRESS = set_repository.repository_address()
-PUBLISHED = set_repository.pages_address(ADDRESS)
 
 
 def file_name(path: Path) -> str:

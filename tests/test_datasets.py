@@ -14,6 +14,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from scipy import ndimage
 
+import diqa_utils
 from diqa_utils import datasets
 from diqa_utils.datasets import (
     assert_disjoint,
@@ -471,17 +472,17 @@ def test_changed_code_does_not_meet_an_old_build(built, monkeypatch):
 
 
 def test_a_change_of_any_module_that_makes_the_images_makes_builds_stale():
-    package = sample_iqa.__name__.split(".", maxsplit=1)[0]
+    package = Path(diqa_utils.__file__).parent
 
     def modules_used_by(module):
         names = {getattr(value, "__module__", None) or "" for value in vars(module).values()}
-        return {name for name in names if name.startswith(f"{package}.")}
+        return {name for name in names if name.startswith("diqa_utils.")}
 
     used = modules_used_by(sample_iqa)
     families = {DISTORTIONS[distortion].__module__ for distortion in sample_iqa.DISTORTIONS}
     used = used.union(families, *(modules_used_by(sys.modules[name]) for name in families))
-    assert f"{package}._distortions.common" in used
-    files = {f"{name.removeprefix(f'{package}.').replace('.', '/')}.py" for name in used}
+    assert "diqa_utils.distortions.common" in used
+    files = {Path(sys.modules[name].__file__).relative_to(package).as_posix() for name in used}
     assert files <= set(storage.SAMPLE_SOURCES)
 
 

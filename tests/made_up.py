@@ -7,7 +7,6 @@ written in a second or two. Scores are made up too, inside the published scales.
 import csv
 import io
 import shutil
-import tarfile
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -243,14 +242,6 @@ def zipped(folder: Path, archive: Path, *, inside: str = "") -> Path:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 file.write(path, f"{inside}{path.relative_to(folder).as_posix()}")
-    return archive
-
-
-def tarred(folder: Path, archive: Path) -> Path:
-    """Packs a folder with the compression that the archive's name says."""
-    mode = {".tar": "w", ".gz": "w:gz", ".xz": "w:xz", ".bz2": "w:bz2"}[archive.suffix]
-    with tarfile.open(archive, mode) as file:
-        file.add(folder, folder.name)
     return archive
 
 

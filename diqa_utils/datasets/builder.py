@@ -249,6 +249,6 @@ def instructions(name: str) -> str:
     return (
         f"{owners if database.counts else ''}"
         f"{database.files}\n"
-        "Then pass that folder, or the archive itself, as manual_dir (--manual-dir on the command "
-        "line)."
+        "Then pass that folder, or the zip archive itself, as manual_dir (--manual-dir on the "
+        "command line)."
     )

@@ -111,7 +111,7 @@ _TID2013 = Database(
     home="http://www.ponomarenko.info/tid2013.htm",
     terms="see the readme in the archive",
     files=(
-        "Fetch tid2013.rar. The folder holds either the archive or what is in it: "
+        "Fetch tid2013.rar and unpack it. The folder then holds "
         "distorted_images, reference_images, mos_with_names.txt and mos_std.txt."
     ),
     flag="synthetic",
@@ -153,7 +153,7 @@ CATALOG: dict[str, Database] = {
             home="http://www.ponomarenko.info/tid2008.htm",
             terms="education and research, free of charge; see the readme in the archive",
             files=(
-                "Fetch tid2008.rar. The folder holds either the archive or what is in it: "
+                "Fetch tid2008.rar and unpack it. The folder then holds "
                 "distorted_images, reference_images, mos_with_names.txt and mos_std.txt."
             ),
             flag=None,

@@ -1,36 +1,19 @@
-"""Fetching many files, each verified, over connections that may break off."""
+"""Fetching a database from a public git repository, and comparing it with a list of hashes."""
 
 import gzip
 import hashlib
-import threading
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
-
-import requests
-from requests.adapters import HTTPAdapter
-from tqdm.auto import tqdm
-from urllib3.util.retry import Retry
-
-#: Connections at a time.
-CONNECTIONS = 8
-
-#: How often a file is asked for anew, with pauses that double, before the download gives up.
-RETRIES = 5
-FIRST_PAUSE = 0.5  # s
-
-#: Without an answer for so long (s), a connection counts as broken.
-TIMEOUT = 30
-
-#: What a server says when it has too much to do just now.
-BUSY = (429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
 class ManifestEntry:
-    """One file of a manifest: its git blob hash, its size in bytes and its path."""
+    """File of a manifest: its git blob hash, its size in bytes and its path."""
 
     blob: str
     size: int
@@ -57,82 +40,76 @@ def read_manifest(path: Path) -> dict[str, ManifestEntry]:
     return {path: ManifestEntry(blob, int(size), path) for blob, size, path in cells}
 
 
-def download(manifest: Mapping[str, ManifestEntry], address: str, folder: Path) -> None:
-    """Fetches every file of a manifest that is not in the folder yet.
+def download(
+    manifest: Mapping[str, ManifestEntry], address: str, commit: str, folder: Path
+) -> None:
+    """Fetches one state of a git repository into a folder, unless the folder holds it already.
 
-    A file gets its name only when it is whole and its hash is right, so whatever has a name is
-    done: called again, the download goes on where it stopped.
+    The folder gets its name only when every file of the manifest is in it.
 
     Args:
-        manifest: what to fetch.
-        address: of the folder on the server.
-        folder: where the files go.
+        manifest: Files that the folder must hold, by path.
+        address: Address of the repository.
+        commit: Full hash of the state to fetch.
+        folder: Place of the files; nothing else may lie in it.
 
     Raises:
-        ConnectionError: if a file cannot be had after several tries; names it.
-        ValueError: if a file is not the one that the manifest describes.
+        FileNotFoundError: If git is not installed.
+        ConnectionError: If git cannot fetch the files; gives its reason.
+        ValueError: If a file is missing or not the one that the manifest describes.
     """
-    missing = [entry for entry in manifest.values() if not _is_there(entry, folder)]
-    if not missing:
+    if folder.is_dir() and any(folder.iterdir()):
+        if problem := _problem(manifest, folder):
+            raise ValueError(f"{problem} Move {str(folder)!r} away, and start again.")
         return
-    session = _session()
-    stop = threading.Event()
-
-    def fetch(entry: ManifestEntry) -> int:
-        if stop.is_set():
-            return 0
-        _fetch(session, entry, f"{address}/{quote(entry.path)}", folder / entry.path)
-        return entry.size
-
-    total = sum(entry.size for entry in missing)
-    with (
-        session,
-        ThreadPoolExecutor(CONNECTIONS) as pool,
-        tqdm(total=total, desc="download", unit="B", unit_scale=True, leave=False) as bar,
-    ):
-        try:
-            for size in pool.map(fetch, missing):
-                bar.update(size)
-        finally:
-            stop.set()  # what has not begun shall not, if something went wrong
-
-
-def _is_there(entry: ManifestEntry, folder: Path) -> bool:
-    path = folder / entry.path
-    return path.is_file() and entry.problem(path.read_bytes()) is None
+    half_made = folder.with_name(f"incomplete-{folder.name}")
+    shutil.rmtree(half_made, ignore_errors=True)
+    half_made.mkdir(parents=True)
+    try:
+        # The files as they were published, whatever line ends this system prefers.
+        for arguments in (
+            ("init", "--quiet"),
+            ("fetch", "--depth=1", "--progress", address, commit),
+            ("-c", "core.autocrlf=false", "checkout", "--quiet", "FETCH_HEAD"),
+        ):
+            _git(half_made, *arguments, address=address)
+        shutil.rmtree(half_made / ".git", ignore_errors=True)
+        if problem := _problem(manifest, half_made):
+            raise ValueError(f"From {address}: {problem}")
+        if folder.is_dir():
+            folder.rmdir()
+        half_made.rename(folder)
+    finally:
+        shutil.rmtree(half_made, ignore_errors=True)
 
 
-def _session() -> requests.Session:
-    session = requests.Session()
-    retry = Retry(total=RETRIES, backoff_factor=FIRST_PAUSE, status_forcelist=BUSY)
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=retry))
-    return session
+def _git(folder: Path, *arguments: str, address: str) -> None:
+    """Runs git in a folder, and passes on what it says about its progress."""
+    if not shutil.which("git"):
+        raise FileNotFoundError(
+            f"Fetching {address} needs git, which is not on this machine: install it, or copy the "
+            "repository from elsewhere and pass its folder as manual_dir."
+        )
+    # In English, and without asking for a password where the address is wrong.
+    environment = os.environ | {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
+    command = ["git", "-C", str(folder), *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    messages = []
+    with process:
+        for line in process.stderr or ():  # text mode ends a line where git goes back to its start
+            print(f"\r{line.rstrip():79}", end="", file=sys.stderr, flush=True)
+            messages.append(line.strip())
+    if process.returncode:
+        errors = [line for line in messages if line.startswith(("fatal:", "error:"))]
+        reason = (errors or messages or ["no message"])[0]
+        raise ConnectionError(f"git could not fetch {address}: {reason}")
 
 
-def _fetch(session: requests.Session, entry: ManifestEntry, url: str, path: Path) -> None:
-    content = _content(session, entry, url)
-    if problem := entry.problem(content):
-        raise ValueError(f"From {url}: {problem}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half_written = path.with_name(f"{path.name}.incomplete")
-    half_written.write_bytes(content)
-    half_written.replace(path)
-
-
-def _content(session: requests.Session, entry: ManifestEntry, url: str) -> bytes:
-    cause: requests.RequestException | None = None
-    for _ in range(RETRIES):
-        try:
-            answer = session.get(url, timeout=TIMEOUT)
-            answer.raise_for_status()
-            return answer.content
-        except requests.exceptions.ChunkedEncodingError as error:
-            cause = error  # broken off inside the file, which `Retry` does not see: ask again
-        except requests.RequestException as error:
-            cause = error
-            break
-    raise ConnectionError(
-        f"{entry.path!r} could not be fetched from {url}: {cause}. Start again, and the download "
-        "goes on with the files that are missing."
-    ) from cause
+def _problem(manifest: Mapping[str, ManifestEntry], folder: Path) -> str | None:
+    """Says what is wrong with the first file that is missing or not the published one."""
+    for path, entry in manifest.items():
+        if not (folder / path).is_file():
+            return f"{path!r} is missing in {str(folder)!r}."
+        if problem := entry.problem((folder / path).read_bytes()):
+            return problem
+    return None

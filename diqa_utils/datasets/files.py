@@ -1,13 +1,7 @@
-"""The files of a database as its owners ship them: unpacked or in archives, in any case."""
+"""The files of a database as its owners ship them: unpacked or zipped, in any case."""
 
 import hashlib
-import lzma
 import posixpath
-import shutil
-import subprocess
-import tarfile
-import tempfile
-import threading
 import unicodedata
 import zipfile
 import zlib
@@ -20,20 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-ZIP_NAMES = (".zip",)
-TAR_NAMES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-RAR_NAMES = (".rar",)
+#: Archives that a person has to unpack.
+PACKED = (".rar", ".7z", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
-#: Programs that unpack a RAR archive, with their arguments; the first one that is there is taken.
-RAR_TOOLS: tuple[tuple[str, ...], ...] = (
-    ("unrar", "x", "-idq", "-y", "{archive}", "{folder}/"),
-    ("bsdtar", "-x", "-f", "{archive}", "-C", "{folder}"),
-    ("7z", "x", "-y", "-bd", "-o{folder}", "{archive}"),
-    ("unar", "-q", "-o", "{folder}", "{archive}"),
-)
-
-#: What is raised where an archive is damaged; bzip2 and gzip also raise an OSError without number.
-DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
+#: What is raised where a zip archive is damaged.
+DAMAGED = (zipfile.BadZipFile, EOFError, zlib.error)
 
 #: What macOS adds to archives.
 NOISE = ("__macosx/", "._", ".ds_store")
@@ -50,18 +35,18 @@ class _File:
 
 
 class DatabaseFiles:
-    """Finds and reads the files of a database below a folder, or in the archives in it.
+    """Finds and reads the files of a database below a folder, or in the zip archives in it.
 
     A file is found by the end of its path, whatever lies above it and whatever the case of its
     name. Where the folder holds both archives and what was unpacked from them, the unpacked files
     are taken. Several threads may read at once.
 
     Args:
-        root: a folder, or one archive (zip, tar or rar).
+        root: Folder, or one zip archive.
 
     Raises:
-        FileNotFoundError: if there is no such folder or archive.
-        ValueError: if an archive is damaged or cannot be unpacked here.
+        FileNotFoundError: If there is no such folder or archive.
+        ValueError: If a zip archive is damaged, or `root` is a file of another kind.
     """
 
     def __init__(self, root: Path) -> None:
@@ -136,10 +121,11 @@ class DatabaseFiles:
     def _find(self, name: str) -> _File:
         candidates = self._candidates(name)
         if not candidates:
-            raise FileNotFoundError(
-                f"{name!r} is missing in {str(self.root)!r}: check its name, or fetch and unpack "
-                "all of it again."
-            )
+            remedy = "check its name, or fetch and unpack all of it again"
+            packed = filter(_is_packed, self.root.iterdir() if self.root.is_dir() else ())
+            if archive := next(packed, None):
+                remedy = f"unpack {archive.name!r} into this folder first"
+            raise FileNotFoundError(f"{name!r} is missing in {str(self.root)!r}: {remedy}.")
         exact = [file for file in candidates if _ends_with(file.name, name)]
         chosen = exact or candidates
         same_source = [file for file in chosen if file.source == chosen[0].source]
@@ -157,69 +143,38 @@ class DatabaseFiles:
 
     def _all_files(self) -> list[_File]:
         if self.root.is_file():
-            return self._in_archive(self.root)
-        files = _in_folder(self.root, self.root)
+            return self._in_zip(self.root)
+        files = _in_folder(self.root)
         for path in sorted(self.root.iterdir()):
-            if path.is_file() and path.name.lower().endswith(ZIP_NAMES + TAR_NAMES + RAR_NAMES):
-                files += self._in_archive(path)
+            if path.is_file() and path.suffix.lower() == ".zip":
+                files += self._in_zip(path)
         return files
 
-    def _in_archive(self, path: Path) -> list[_File]:
-        name = path.name.lower()
-        try:
-            if name.endswith(ZIP_NAMES):
-                return self._in_zip(path)
-            if name.endswith(TAR_NAMES):
-                return self._in_tar(path)
-            if name.endswith(RAR_NAMES):
-                return self._in_rar(path)
-        except (*DAMAGED, OSError) as error:
-            if isinstance(error, OSError) and error.errno:  # the disk is at fault, not the archive
-                raise
-            reason = str(error).partition("\n")[0].rstrip(":")
-            raise ValueError(
-                f"The archive {str(path)!r} is damaged or not whole: {reason}; fetch it again."
-            ) from error
-        raise ValueError(
-            f"{str(path)!r} is neither a folder nor an archive (zip, tar or rar): name one."
-        )
-
     def _in_zip(self, path: Path) -> list[_File]:
-        archive = self._resources.enter_context(zipfile.ZipFile(path))
+        if _is_packed(path):
+            raise ValueError(f"Unpack {str(path)!r} into a folder, and name that folder.")
+        if path.suffix.lower() != ".zip":
+            raise ValueError(f"{str(path)!r} is neither a folder nor a zip archive: name one.")
+        try:
+            archive = self._resources.enter_context(zipfile.ZipFile(path))
+        except DAMAGED as error:
+            raise ValueError(
+                f"The archive {str(path)!r} is damaged or not whole: {error}; fetch it again."
+            ) from error
         return [
             _File(member.filename, partial(archive.read, member), member.file_size, path)
             for member in archive.infolist()
             if not member.is_dir()
         ]
 
-    def _in_tar(self, path: Path) -> list[_File]:
-        if not path.name.lower().endswith(".tar"):  # compressed: every step back costs a restart
-            return self._unpacked(path, lambda folder: _unpack_tar(path, folder))
-        archive = self._resources.enter_context(tarfile.open(path))  # noqa: SIM115
-        lock = threading.Lock()  # all its files share one place in the archive
-        files = []
-        for member in archive.getmembers():
-            if member.isfile():
-                read = partial(_read_member, archive, member, lock)
-                files.append(_File(member.name, read, member.size, path))
-        return files
-
-    def _in_rar(self, path: Path) -> list[_File]:
-        return self._unpacked(path, lambda folder: _unpack_rar(path, folder))
-
-    def _unpacked(self, archive: Path, unpack: Callable[[Path], None]) -> list[_File]:
-        folder = Path(self._resources.enter_context(tempfile.TemporaryDirectory()))
-        unpack(folder)
-        return _in_folder(folder, archive)
-
 
 def check_archive(path: Path, *, size: int, sha256: str) -> None:
     """Raises a ValueError unless the archive has this size and hash."""
-    found = path.stat().st_size
-    if found != size:
+    actual_size = path.stat().st_size
+    if actual_size != size:
         raise ValueError(
-            f"The archive {str(path)!r} has {found:,} bytes and should have {size:,}: it is not "
-            "whole, or another one. Fetch it again."
+            f"The archive {str(path)!r} has {actual_size:,} bytes and should have {size:,}: it is "
+            "not whole, or another one. Fetch it again."
         )
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -230,43 +185,16 @@ def check_archive(path: Path, *, size: int, sha256: str) -> None:
         )
 
 
-def _in_folder(folder: Path, source: Path) -> list[_File]:
+def _in_folder(folder: Path) -> list[_File]:
     paths = sorted((path for path in folder.rglob("*") if path.is_file()), key=str)
     return [
-        _File(path.relative_to(folder).as_posix(), path.read_bytes, path.stat().st_size, source)
+        _File(path.relative_to(folder).as_posix(), path.read_bytes, path.stat().st_size, folder)
         for path in paths
     ]
 
 
-def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo, lock: threading.Lock) -> bytes:
-    with lock:
-        stream = archive.extractfile(member)
-        if stream is None:
-            raise ValueError(f"{member.name!r} in {str(archive.name)!r} is no file.")
-        return stream.read()
-
-
-def _unpack_tar(path: Path, folder: Path) -> None:
-    with tarfile.open(path) as archive:
-        archive.extractall(folder, filter="data")
-        # The sum of all is at the end, behind the last file.
-        while archive.fileobj and archive.fileobj.read(2**20):
-            pass
-
-
-def _unpack_rar(path: Path, folder: Path) -> None:
-    tool = next((tool for tool in RAR_TOOLS if shutil.which(tool[0])), None)
-    if tool is None:
-        names = ", ".join(tool[0] for tool in RAR_TOOLS)
-        raise ValueError(
-            f"To read {str(path)!r}, install a program that unpacks RAR archives (one of {names}), "
-            "or unpack it elsewhere and put the folder in its place."
-        )
-    command = [part.format(archive=path, folder=folder) for part in tool]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last_words = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no message"]
-        raise ValueError(f"{tool[0]} could not unpack {str(path)!r}: {last_words[0]}")
+def _is_packed(path: Path) -> bool:
+    return path.name.lower().endswith(PACKED)
 
 
 def _plain(name: str) -> str:

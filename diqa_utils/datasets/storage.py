@@ -136,11 +136,12 @@ def open_files(name: str, root: Path, manual_dir: Path | None) -> Any:
 
 
 def fetch(name: str, root: Path, manual_dir: Path | None) -> None:
-    """Downloads the files of a database, or goes on where an earlier download stopped.
+    """Downloads the files of a database, unless they are there.
 
     Raises:
-        ValueError: if its owners hand it out themselves.
-        ConnectionError: if a file cannot be had.
+        ValueError: If its owners hand it out themselves, or a file is not the published one.
+        FileNotFoundError: If git is not installed.
+        ConnectionError: If git cannot fetch the files.
     """
     check_name(name)
     if name != "biq2021":

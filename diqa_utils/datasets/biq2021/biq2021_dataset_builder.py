@@ -8,9 +8,9 @@ from diqa_utils.datasets.download import ManifestEntry, download, read_manifest
 from diqa_utils.datasets.files import DatabaseFiles
 from diqa_utils.datasets.rows import Row, csv_rows, to_number
 
-#: The state of the repository that this project knows.
+#: The repository, and the state of it that the manifest describes.
+ADDRESS = "https://github.com/nisarahmedrana/BIQ2021"
 COMMIT = "62c7b40c036b68ee280626409699aa5c1a37fe57"
-ADDRESS = f"https://raw.githubusercontent.com/nisarahmedrana/BIQ2021/{COMMIT}"
 
 TABLES = {
     "train": "Train (Images and MOS).csv",
@@ -57,8 +57,8 @@ class Builder(IqaBuilder):
 
     @staticmethod
     def download(folder: Path) -> None:
-        """Fetches the repository's files into a folder; goes on where an earlier call stopped."""
-        download(manifest(), ADDRESS, folder)
+        """Fetches the repository's files into a folder, unless they are there."""
+        download(manifest(), ADDRESS, COMMIT, folder)
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """TID2008: 25 references, 17 distortions at 4 levels."""
 
 from diqa_utils.datasets.builder import instructions
-from diqa_utils.datasets.tid import TidBuilder
+from diqa_utils.datasets.tid2013.tid2013_dataset_builder import TidBuilder
 
 
 class Builder(TidBuilder):

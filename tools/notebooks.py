@@ -35,7 +35,7 @@ def install_cell(address: str) -> str:
         import sys
 
         if "google.colab" in sys.modules:
-            %pip install -q "diqa-utils @ git+{address}@main"
+            %pip install -q git+{address}
     """).rstrip()
 
 

@@ -121,5 +121,5 @@ def test_the_install_cell_only_acts_in_colab():
         "import sys",
         "",
         'if "google.colab" in sys.modules:',
-        f'    %pip install -q "diqa-utils @ git+{address}@main"',
+        f"    %pip install -q git+{address}",
     ]

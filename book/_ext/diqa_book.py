@@ -1,26 +1,33 @@
-"""Sphinx extension of this book: never stale outputs, figures, docstrings, no outside hosts.
+"""Sphinx extension of this book: never stale outputs, figures, API reference, no outside hosts.
 
 It works for `make book` and for a plain `jupyter-book build .` alike.
 """
 
-import json
+import importlib
+import inspect
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partialmethod
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import myst_nb.core.execute.cache
-from book_inputs import execution_key, figures_key
+from book_inputs import EXECUTION, FIGURES, inputs_key
+from docutils import nodes
 from jupyter_cache.cache.main import JupyterCacheBase
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
 
+#: The page that leads to those of the modules.
+API = "book/api"
 #: The last line of a public function's docstring: where it is taught.
 CHAPTER_LINE = "Chapter: "
 
@@ -34,24 +41,14 @@ class ChapterCache(JupyterCacheBase):
     ran: an edited caption or alternative text would not reach the page.
     """
 
-    def create_hashed_notebook(
-        self,
-        nb: Any,
-        nb_metadata: Iterable[str] | None = ("kernelspec", "execution"),
-        # A tag can decide whether a cell runs, or whether it may fail.
-        cell_metadata: Iterable[str] | None = ("tags",),
-    ) -> Any:
-        """Hashes a notebook by its code and by the metadata that bears on its execution."""
-        return super().create_hashed_notebook(nb, nb_metadata, cell_metadata)
-
-    def merge_match_into_notebook(
-        self,
-        nb: Any,
-        nb_meta: Iterable[str] | None = ("kernelspec", "language_info", "widgets"),
-        cell_meta: Iterable[str] | None = (),  # of the cached cells: none
-    ) -> Any:
-        """Puts the stored outputs into a notebook, which keeps its own cell metadata."""
-        return super().merge_match_into_notebook(nb, nb_meta, cell_meta)
+    # A tag can decide whether a cell runs, or whether it may fail.
+    create_hashed_notebook = partialmethod(
+        JupyterCacheBase.create_hashed_notebook, cell_metadata=("tags",)
+    )
+    # The metadata that are taken from the cached cells: none.
+    merge_match_into_notebook = partialmethod(
+        JupyterCacheBase.merge_match_into_notebook, cell_meta=()
+    )
 
 
 def choose_execution(app: Sphinx, config: Config) -> None:
@@ -65,42 +62,77 @@ def choose_execution(app: Sphinx, config: Config) -> None:
         config.nb_execution_mode = "off"
         return
     caches = Path(app.outdir).parent / ".jupyter_cache"
-    key = execution_key(Path(app.srcdir))
-    for old in caches.glob("*") if caches.is_dir() else []:
+    key = inputs_key(Path(app.srcdir), EXECUTION)
+    for old in caches.glob("*"):
         if old.name != key:
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
+            shutil.rmtree(old, ignore_errors=True)
     config.nb_execution_cache_path = str(caches / key)
     myst_nb.core.execute.cache.get_cache = ChapterCache
 
 
 def make_figures(app: Sphinx) -> None:
-    """Runs `tools/make_figures.py` if the pages' figures are missing or may be out of date."""
+    """Runs `tools/make_figures.py` if the pages' figures may be out of date."""
     root = Path(app.srcdir)
-    script = root / "tools" / "make_figures.py"
-    if not script.exists():
+    record = root / "book" / "_figures" / ".made-from"
+    key = inputs_key(root, FIGURES)
+    if record.exists() and record.read_text(encoding="utf-8") == key:
         return
-    folder = root / "book" / "_figures"
-    # The record names the figures, so that a deleted one is noticed.
-    record = folder / ".made.json"
-    key = figures_key(root)
-    if record.exists():
-        made = json.loads(record.read_text(encoding="utf-8"))
-        if made["key"] == key and all((folder / name).exists() for name in made["figures"]):
-            return
-    LOGGER.info("making the figures of the pages in %s", folder.relative_to(root))
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    LOGGER.info("making the figures of the pages")
     # In a process of its own: the figures' settings of matplotlib and TensorFlow stay there.
-    code = (
-        "import sys, pathlib; sys.path.insert(0, sys.argv[1]); "
-        "import make_figures; make_figures.main(pathlib.Path(sys.argv[2]))"
-    )
-    command = [sys.executable, "-c", code, str(script.parent), str(folder)]
-    result = subprocess.run(command, cwd=root, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, str(root / "tools" / "make_figures.py")]
+    result = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     if result.returncode != 0:
         raise ExtensionError(f"tools/make_figures.py failed:\n{result.stderr}")
-    figures = sorted(path.name for path in folder.iterdir())
-    record.write_text(json.dumps({"key": key, "figures": figures}), encoding="utf-8")
+    record.write_text(key, encoding="utf-8")
+
+
+def module_of(page: str) -> ModuleType:
+    """Returns the module that a page of the API reference is about."""
+    return importlib.import_module("diqa_utils" + page.removeprefix(API).replace("/", "."))
+
+
+def list_modules(pages: Iterable[str]) -> Iterator[str]:
+    """Yields the lines of a Markdown table of the modules."""
+    yield from ("| Module | What it holds |", "|---|---|")
+    for page in pages:
+        yield f"| {{doc}}`/{page}` | {summary(module_of(page))} |"
+
+
+def list_names(pages: Iterable[str]) -> Iterator[str]:
+    """Yields the lines of a Markdown table of what `diqa_utils` passes on."""
+    package = importlib.import_module("diqa_utils")
+    yield from ("| Name | What it does, and its module |", "|---|---|")
+    for page in pages:
+        module = module_of(page)
+        own = {f"{module.__name__}.{name}": getattr(module, name) for name in module.__all__}
+        for path, thing in ({module.__name__: module} | own).items():
+            name = path.rpartition(".")[2]
+            if name in package.__all__ and getattr(package, name) is thing:
+                yield f"| {{py:obj}}`{name} <{path}>` | {summary(thing)} In {{doc}}`/{page}`. |"
+
+
+def summary(thing: object) -> str:
+    """Returns the first line of a docstring, for a cell of a Markdown table."""
+    return outside_code(r"([|*])", r"\\\1", (inspect.getdoc(thing) or "").partition("\n")[0])
+
+
+def outside_code(pattern: str, replacement: str, text: str) -> str:
+    """Replaces a pattern in a text, but not in what stands between backticks."""
+    parts = re.split(r"(`[^`]*`)", text)
+    parts[::2] = [re.sub(pattern, replacement, part) for part in parts[::2]]
+    return "".join(parts)
+
+
+class ApiTable(SphinxDirective):
+    """A table of the API reference: the `names` of the top level, or the `modules`."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Makes the table, in the order of `_toc.yml`."""
+        lines = {"names": list_names, "modules": list_modules}[self.arguments[0]]
+        pages = self.env.external_site_map[API].child_files()
+        return self.parse_text_to_nodes("\n".join(lines(pages)))
 
 
 def read_docstring(
@@ -113,10 +145,8 @@ def read_docstring(
             chapter = line.removeprefix(CHAPTER_LINE).strip().removesuffix(".ipynb")
             lines[number] = f"Chapter: :doc:`/{chapter}`"
         else:
-            # |x| is an absolute value here, not the name of a substitution. Code stays as it is.
-            parts = re.split(r"(`[^`]*`)", line)
-            parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
-            lines[number] = "".join(parts)
+            # |x| is an absolute value here, not the name of a substitution.
+            lines[number] = outside_code(r"\|", r"\|", line)
 
 
 def remove_outside_scripts(
@@ -135,6 +165,7 @@ def remove_outside_scripts(
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connects the functions above to Sphinx."""
+    app.add_directive("api-table", ApiTable)
     app.connect("config-inited", choose_execution)
     app.connect("builder-inited", make_figures)
     # Before napoleon, which splits the docstring into its sections.

@@ -31,16 +31,14 @@ def book_folder() -> Path:
         return folder
 
     tool = load_tool("build_book")
-    book = tool.Build(executed=True)
-    if book.is_up_to_date():
-        return book.html
-    book = tool.Build(executed=False)
-    if not book.is_up_to_date():
+    if tool.is_up_to_date(tool.EXECUTED):
+        return tool.EXECUTED / "html"
+    if not tool.is_up_to_date(tool.UNEXECUTED):
         command = [sys.executable, str(ROOT / "tools" / "build_book.py"), "--unexecuted"]
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode != 0:
             pytest.fail(f"the book cannot be built:\n{result.stdout}\n{result.stderr}")
-    return book.html
+    return tool.UNEXECUTED / "html"
 
 
 @pytest.fixture(scope="session")

@@ -11,3 +11,6 @@ OWNER, NAME = ADDRESS.removeprefix("https://github.com/").split("/")
 
 #: Where GitHub Pages publishes the book.
 PUBLISHED = f"https://{OWNER.lower()}.github.io/{NAME}/"
+
+#: Opens a notebook in Colab, with its path in the repository at the end.
+COLAB = f"https://colab.research.google.com/github/{OWNER}/{NAME}/blob/main/"

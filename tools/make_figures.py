@@ -3,11 +3,10 @@
     python tools/make_figures.py            # book/_figures, which git ignores
     python tools/make_figures.py --readme   # book/_static/readme.png, which git holds
 
-The build of the book calls `main` whenever the figures may be out of date.
+The build of the book runs this whenever the figures may be out of date.
 """
 
 import argparse
-import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +32,7 @@ from diqa_utils import maps, plotting, preprocessing  # noqa: E402
 from diqa_utils.datasets.catalog import CATALOG  # noqa: E402
 from diqa_utils.distortions import distort  # noqa: E402
 
+PAGE_FIGURES = ROOT / "book" / "_figures"
 README_PICTURE = ROOT / "book" / "_static" / "readme.png"
 WAYS = {"tutorial": False, "this book": True}
 
@@ -119,15 +119,6 @@ FIGURES: dict[str, Callable[[], Figure]] = {
 }
 
 
-def main(output_folder: Path) -> None:
-    """Draws every figure of the pages into a folder."""
-    output_folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in FIGURES.items():
-        figure = draw()
-        figure.savefig(output_folder / name, dpi=150)
-        plt.close(figure)
-
-
 def draw_readme() -> Figure:
     """Draws one picture's way: distorted, normalised, and the two maps made from it."""
     reference = faults.photographs()["coffee"]
@@ -137,34 +128,26 @@ def draw_readme() -> Figure:
     reliability = maps.downscale(maps.reliability_map(normalized))
 
     figure, panels = plt.subplots(1, 4, figsize=(10, 1.95), layout="constrained")
-    signed = {"cmap": "gray", "vmin": -0.25, "vmax": 0.25}
-    for panel, title, image, style in zip(
-        panels,
-        ("distorted picture", "what the network sees", "error map", "reliability map"),
-        (distorted, normalized, errors, reliability),
-        ({}, signed, {"cmap": "magma"}, {"cmap": "viridis"}),
-        strict=True,
-    ):
-        panel.imshow(np.squeeze(image), **style)
+    panels[0].imshow(distorted)
+    panels[1].imshow(np.squeeze(normalized), cmap="gray", vmin=-0.25, vmax=0.25)
+    panels[2].imshow(np.squeeze(errors), cmap="magma")
+    panels[3].imshow(np.squeeze(reliability), cmap="viridis")
+    titles = ("distorted picture", "what the network sees", "error map", "reliability map")
+    for panel, title in zip(panels, titles, strict=True):
         panel.set_title(title)
         panel.set_axis_off()
     return figure
-
-
-def save_readme(path: Path) -> None:
-    """Saves README's picture small: 256 colours are enough for it."""
-    drawn = io.BytesIO()
-    figure = draw_readme()
-    figure.savefig(drawn, dpi=100)
-    plt.close(figure)
-    picture = Image.open(drawn).convert("RGB")
-    picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--readme", action="store_true", help="draw README's picture instead")
     if parser.parse_args().readme:
-        save_readme(README_PICTURE)
+        draw_readme().savefig(README_PICTURE, dpi=100)
+        # 256 colours are enough for it, and make it small.
+        picture = Image.open(README_PICTURE).convert("RGB")
+        picture.quantize(256).save(README_PICTURE, optimize=True)
     else:
-        main(ROOT / "book" / "_figures")
+        PAGE_FIGURES.mkdir(exist_ok=True)
+        for name, draw in FIGURES.items():
+            draw().savefig(PAGE_FIGURES / name, dpi=150)

@@ -1,12 +1,16 @@
-"""What README shows, runs, and without a network."""
+"""What README tells its readers to type works, the Python code without a network."""
 
-import re
+import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from book_source import README, tokens
+from PIL import Image
+from skimage.data import chelsea
+from typer.main import get_command
+
+from diqa_utils.cli import app
 
 # Run before the code of README: any use of the network is an error.
 NO_NETWORK = """
@@ -20,46 +24,31 @@ socket.create_connection = socket.getaddrinfo = refuse
 """
 
 
-def python_blocks(markdown: str) -> list[str]:
-    fences = [token for token in tokens(markdown) if token.type == "fence"]
-    return [token.content for token in fences if token.info.strip() == "python"]
+def code(language: str) -> str:
+    blocks = tokens(README.read_text(encoding="utf-8"))
+    return "\n".join(block.content for block in blocks if block.info.strip() == language)
 
 
-def run_offline(code: str, folder: Path) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-c", NO_NETWORK + code],
-        cwd=folder,
+def test_python_code_in_readme_runs(tmp_path):
+    assert "photo.jpg" in code("python")
+    Image.fromarray(chelsea()).save(tmp_path / "photo.jpg")
+    finished = subprocess.run(
+        [sys.executable, "-c", NO_NETWORK + code("python")],
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=300,
     )
-
-
-def put_pictures(code: str, folder: Path) -> None:
-    """Give the code the picture files that it names: a photograph from scikit-image."""
-    from PIL import Image
-    from skimage.data import chelsea
-
-    for name in re.findall(r"[\"']([\w-]+\.(?:jpg|jpeg|png))[\"']", code):
-        Image.fromarray(chelsea()).save(folder / name)
-
-
-def test_python_code_in_readme_runs(tmp_path):
-    blocks = python_blocks(README.read_text(encoding="utf-8"))
-    assert blocks, "README.md shows no use of the library: add a ```python block."
-    code = "\n".join(blocks)
-    put_pictures(code, tmp_path)
-    finished = run_offline(code, tmp_path)
     assert finished.returncode == 0, f"The code in README.md fails:\n{finished.stderr[-2000:]}"
 
 
-def test_blocks_in_other_languages_are_not_run():
-    assert python_blocks("```python\na\n```\n\n```bash\nb\n```\n\n```python\nc\n```") == [
-        "a\n",
-        "c\n",
-    ]
-
-
-@pytest.mark.parametrize("code", ["raise ValueError('x')", "socket.create_connection(('a', 80))"])
-def test_failing_code_and_code_that_needs_a_network_fail(code, tmp_path):
-    assert run_offline(code, tmp_path).returncode != 0
+@pytest.mark.parametrize(
+    "line", [line for line in code("bash").splitlines() if line.startswith("diqa ")]
+)
+def test_commands_in_readme_exist(line):
+    _, *words = shlex.split(line)
+    command = get_command(app)
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    options = {name for parameter in command.params for name in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= options

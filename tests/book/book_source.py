@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,11 +29,7 @@ PAGES = sorted((ROOT / "book").rglob("*.md"))
 README = ROOT / "README.md"
 
 # What these directives hold is Markdown as well; what others hold is code or settings.
-TEXT_DIRECTIVES = {
-    *("admonition", "attention", "caution", "danger", "error", "hint", "important", "note"),
-    *("seealso", "tip", "warning", "dropdown", "epigraph", "glossary", "list-table", "margin"),
-    *("figure", "table", "card", "grid", "grid-item-card", "tab-set", "tab-item", "sidebar"),
-}
+TEXT_DIRECTIVES = {"admonition", "dropdown", "figure", "glossary", "note", "tip", "warning"}
 
 
 def load_tool(name: str) -> ModuleType:
@@ -59,15 +56,6 @@ class Cell:
         return "nbval-check-output" in self.tags
 
 
-@dataclass(frozen=True)
-class Text:
-    """A piece of Markdown and its place: the cell of a chapter; nothing for a whole page."""
-
-    file: str
-    place: str
-    markdown: str
-
-
 @cache
 def read_chapter(path: Path) -> list[Cell]:
     """All cells of a notebook."""
@@ -79,15 +67,12 @@ def read_chapter(path: Path) -> list[Cell]:
             source="".join(cell["source"]),
             tags=cell["metadata"].get("tags", []),
             figure=cell["metadata"].get("mystnb", {}),
-            output="".join(_printed(output) for output in cell.get("outputs", [])),
+            output="".join(
+                line for output in cell.get("outputs", []) for line in output.get("text", "")
+            ),
         )
         for number, cell in enumerate(notebook["cells"])
     ]
-
-
-def _printed(output: dict[str, Any]) -> str:
-    text = output.get("text") or output.get("data", {}).get("text/plain", "")
-    return "".join(text)
 
 
 def code_cells(path: Path) -> list[Cell]:
@@ -98,22 +83,20 @@ def markdown_cells(path: Path) -> list[Cell]:
     return [cell for cell in read_chapter(path) if cell.kind == "markdown"]
 
 
-def texts(path: Path) -> list[Text]:
-    """The Markdown of a chapter, cell by cell with the captions, or that of a page."""
+@cache
+def syntax_tree(source: str) -> ast.Module:
+    """The tree of a cell's code without the lines that only IPython understands."""
+    return ast.parse(re.sub(r"^(\s*)[%!].*", r"\1pass", source, flags=re.MULTILINE))
+
+
+def texts(path: Path) -> list[str]:
+    """The Markdown of a page, or that of a chapter cell by cell, captions and alt texts too."""
     if path.suffix != ".ipynb":
-        return [Text(path.name, "", path.read_text(encoding="utf-8"))]
-    found = []
-    for cell in read_chapter(path):
-        if cell.kind == "markdown":
-            found.append(Text(path.name, f"cell {cell.number}", cell.source))
-        caption = cell.figure.get("figure", {}).get("caption", "")
-        alt = cell.figure.get("image", {}).get("alt", "")
-        found += [
-            Text(path.name, f"cell {cell.number}, {what}", text)
-            for what, text in [("caption", caption), ("alt text", alt)]
-            if text
-        ]
-    return found
+        return [path.read_text(encoding="utf-8")]
+    figures = [cell.figure for cell in code_cells(path)]
+    captions = [figure.get("figure", {}).get("caption", "") for figure in figures]
+    alternatives = [figure.get("image", {}).get("alt", "") for figure in figures]
+    return [*(cell.source for cell in markdown_cells(path)), *captions, *alternatives]
 
 
 @cache
@@ -121,8 +104,12 @@ def tokens(markdown: str) -> list[Token]:
     """The Markdown's tokens, with those of the text inside directives."""
     # Not fuzzy: the parser would take file names such as data.md for hosts.
     config = MdParserConfig(enable_extensions=_extensions(), linkify_fuzzy_links=False)
-    parser = create_md_parser(config, RendererHTML)
-    return list(_with_directives(parser.parse(markdown)))
+    found = []
+    for token in create_md_parser(config, RendererHTML).parse(markdown):
+        found.append(token)
+        if directive(token)[0] in TEXT_DIRECTIVES:
+            found += tokens(re.sub(r"^:[\w-]+:.*\n", "", token.content, flags=re.MULTILINE))
+    return found
 
 
 @cache
@@ -130,21 +117,6 @@ def _extensions() -> set[str]:
     """The extensions of Markdown that the book is written in."""
     settings = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     return set(settings["parse"]["myst_enable_extensions"])
-
-
-def _with_directives(found: list[Token]) -> Iterator[Token]:
-    for token in found:
-        yield token
-        name, _, _ = directive(token)
-        if name in TEXT_DIRECTIVES:
-            options = len(re.match(r"(?::[\w-]+:.*\n?)*", token.content)[0].splitlines())
-            body = "\n".join(token.content.splitlines()[options:])
-            for inner in tokens(body):
-                copy = inner.copy()
-                if inner.map and token.map:
-                    offset = token.map[0] + 1 + options
-                    copy.map = [line + offset for line in inner.map]
-                yield copy
 
 
 def directive(token: Token) -> tuple[str, str, dict[str, str]]:
@@ -162,34 +134,17 @@ def inline_tokens(markdown: str) -> Iterator[Token]:
         yield from token.children or []
 
 
-def headings(markdown: str) -> list[tuple[int, str]]:
-    """Level and plain text of each heading."""
-    found = tokens(markdown)
+def headings(path: Path) -> list[tuple[int, str]]:
+    """Level of each heading of a page or chapter, and its text without marks."""
+    found = [token for text in texts(path) for token in tokens(text)]
     return [
-        (int(token.tag[1]), plain_text(found[index + 1]))
-        for index, token in enumerate(found)
+        (int(token.tag[1]), "".join(child.content for child in inline.children or []))
+        for token, inline in pairwise(found)
         if token.type == "heading_open"
     ]
-
-
-def plain_text(inline: Token) -> str:
-    """What a reader sees of a line of Markdown, without marks."""
-    kinds = {"text", "code_inline", "math_inline"}
-    return "".join(child.content for child in inline.children or [] if child.type in kinds)
 
 
 def sections(markdown: str) -> dict[str, str]:
     """The text below each second-level heading, up to the next one."""
     parts = re.split(r"^## +(.+?) *$", markdown, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
-
-
-def python_code(source: str) -> str:
-    """A cell's source without the lines that only IPython understands."""
-    lines = source.split("\n")
-    return "\n".join(re.sub(r"^(\s*)[%!].*", r"\1pass", line) for line in lines)
-
-
-@cache
-def syntax_tree(source: str) -> ast.Module:
-    return ast.parse(python_code(source))

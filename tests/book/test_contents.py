@@ -63,14 +63,9 @@ def test_the_table_of_contents_has_each_page_once_and_the_chapters_in_order():
 # Headings
 
 
-def whole_text(path: Path) -> str:
-    places = [text.markdown for text in texts(path) if "," not in text.place]
-    return "\n\n".join(places)
-
-
 @every_page
 def test_headings_nest(path):
-    found = headings(whole_text(path))
+    found = headings(path)
     assert [level for level, _ in found].count(1) == 1
     assert found[0][0] == 1
     for (above, _), (level, title) in pairwise(found):
@@ -85,11 +80,11 @@ def anchors(path: Path) -> set[str]:
     """What `#...` may name in a file: its headings as GitHub spells them, and its labels."""
     slugs: Counter[str] = Counter()
     found = set()
-    for _, title in headings(whole_text(path)):
+    for _, title in headings(path):
         slug = default_slugify(title)
         found.add(f"{slug}-{slugs[slug]}" if slugs[slug] else slug)
         slugs[slug] += 1
-    for token in tokens(whole_text(path)):
+    for token in [token for text in texts(path) for token in tokens(text)]:
         options = directive(token)[2]
         found |= {options[key] for key in ("name", "label") if key in options}
         if "id" in token.attrs:
@@ -105,7 +100,7 @@ def anchors(path: Path) -> set[str]:
 
 def links(path: Path) -> list[str]:
     """The targets of all links of a file."""
-    found = [token for text in texts(path) for token in inline_tokens(text.markdown)]
+    found = [token for text in texts(path) for token in inline_tokens(text)]
     return [str(token.attrs["href"]) for token in found if token.type == "link_open"]
 
 
@@ -149,7 +144,7 @@ def images(markdown: str) -> list[tuple[str, str]]:
 
 @every_page
 def test_images_are_local_and_have_alt_text(path):
-    for address, alt in [image for text in texts(path) for image in images(text.markdown)]:
+    for address, alt in [image for text in texts(path) for image in images(text)]:
         assert alt.strip(), f"image {address} has no alt text"
         if address.startswith("_figures/"):
             drawn = f'"{Path(address).name}": ' in FIGURE_SCRIPT

@@ -43,7 +43,7 @@ def look_up(results: dict[str, Any], path: str) -> float:
 
 @pytest.mark.parametrize("path", [*CHAPTERS, *PAGES, README], ids=file_name)
 def test_marked_numbers_are_those_of_the_results(path):
-    for markdown in [text.markdown for text in texts(path)]:
+    for markdown in texts(path):
         markers = list(MARKER.finditer(markdown))
         assert len(markers) == markdown.count("<!-- res"), "<!-- results: FILE.json#path -->"
         for previous, marker in pairwise([None, *markers]):

@@ -18,10 +18,6 @@ from diqa_utils import notebook  # noqa: E402
 
 notebook.setup(seed=0)  # before TensorFlow is imported, which is quiet then
 
-import matplotlib as mpl  # noqa: E402
-
-mpl.use("Agg")
-
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402

@@ -19,7 +19,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
-ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python", "pygments_lexer": "ipython3"},
@@ -112,14 +112,13 @@ def run(path: Path) -> list[str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Clean, check or run the notebooks of the book.")
     parser.add_argument("command", choices=["clean", "check", "run"])
-    parser.add_argument("names", nargs="*", help="files, or beginnings of their names; default all")
+    parser.add_argument("names", nargs="*", default=[""], help="beginnings of names; default all")
     arguments = parser.parse_args()
     command = {"clean": clean, "check": check, "run": run}[arguments.command]
-    every = sorted((ROOT / "notebooks").glob("*.ipynb"))
-    beginnings = [Path(name).name for name in arguments.names] or [""]
-    paths = [path for path in every if path.name.startswith(tuple(beginnings))]
+    stems = [Path(name).stem for name in arguments.names]
+    paths = [path for stem in stems for path in sorted(NOTEBOOKS.glob(f"{stem}*.ipynb"))]
     if not paths:
-        sys.exit(f"No notebook in notebooks/ begins with {' or '.join(beginnings)}.")
+        sys.exit(f"No notebook in {NOTEBOOKS} begins with {' or '.join(stems)}.")
     complaints = 0
     for path in paths:
         for problem in command(path):

@@ -23,15 +23,10 @@ from jupyter_cache.cache.main import JupyterCacheBase
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
-from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 #: The page that leads to those of the modules.
 API = "book/api"
-#: The last line of a public function's docstring: where it is taught.
-CHAPTER_LINE = "Chapter: "
-
-LOGGER = logging.getLogger(__name__)
 
 
 class ChapterCache(JupyterCacheBase):
@@ -77,7 +72,6 @@ def make_figures(app: Sphinx) -> None:
     key = inputs_key(root, FIGURES)
     if record.exists() and record.read_text(encoding="utf-8") == key:
         return
-    LOGGER.info("making the figures of the pages")
     # In a process of its own: the figures' settings of matplotlib and TensorFlow stay there.
     command = [sys.executable, str(root / "tools" / "make_figures.py")]
     result = subprocess.run(command, stderr=subprocess.PIPE, text=True)
@@ -113,14 +107,12 @@ def list_names(pages: Iterable[str]) -> Iterator[str]:
 
 def summary(thing: object) -> str:
     """Returns the first line of a docstring, for a cell of a Markdown table."""
-    return outside_code(r"([|*])", r"\\\1", (inspect.getdoc(thing) or "").partition("\n")[0])
+    return escape_bars((inspect.getdoc(thing) or "").partition("\n")[0])
 
 
-def outside_code(pattern: str, replacement: str, text: str) -> str:
-    """Replaces a pattern in a text, but not in what stands between backticks."""
-    parts = re.split(r"(`[^`]*`)", text)
-    parts[::2] = [re.sub(pattern, replacement, part) for part in parts[::2]]
-    return "".join(parts)
+def escape_bars(text: str) -> str:
+    """Makes |x| an absolute value: no border of a cell, no name of a substitution."""
+    return re.sub(r"(`[^`]*`)|\|", lambda match: match[1] or r"\|", text)
 
 
 class ApiTable(SphinxDirective):
@@ -140,13 +132,8 @@ def read_docstring(
 ) -> None:
     """Makes a docstring, which is written for `help()`, read well as reStructuredText too."""
     for number, line in enumerate(lines):
-        if line.startswith(CHAPTER_LINE):
-            # A chapter that does not exist is a warning, and fails the build.
-            chapter = line.removeprefix(CHAPTER_LINE).strip().removesuffix(".ipynb")
-            lines[number] = f"Chapter: :doc:`/{chapter}`"
-        else:
-            # |x| is an absolute value here, not the name of a substitution.
-            lines[number] = outside_code(r"\|", r"\|", line)
+        # A chapter that does not exist is a warning, and fails the build.
+        lines[number] = re.sub(r"^Chapter: (.+)\.ipynb$", r"Chapter: :doc:`/\1`", escape_bars(line))
 
 
 def remove_outside_scripts(

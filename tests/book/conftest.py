@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 
 @pytest.fixture(scope="session")
-def book_folder() -> Path:
+def book_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pages to look at.
 
     `DIQA_BOOK_HTML` names them. Otherwise they are those that `make book` made, if nothing has
@@ -29,16 +29,20 @@ def book_folder() -> Path:
         if not (folder / "index.html").exists():
             pytest.fail(f"DIQA_BOOK_HTML names {folder}, which holds no book: run `make book`.")
         return folder
-
     tool = load_tool("build_book")
-    if tool.is_up_to_date(tool.EXECUTED):
-        return tool.EXECUTED / "html"
-    if not tool.is_up_to_date(tool.UNEXECUTED):
-        command = [sys.executable, str(ROOT / "tools" / "build_book.py"), "--unexecuted"]
-        result = subprocess.run(command, capture_output=True, text=True)
-        if result.returncode != 0:
-            pytest.fail(f"the book cannot be built:\n{result.stdout}\n{result.stderr}")
-    return tool.UNEXECUTED / "html"
+    if tool.is_up_to_date():
+        return tool.HTML
+    output = tmp_path_factory.mktemp("book")
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")
+    result = subprocess.run(
+        [str(jupyter_book), "build", str(ROOT), "--path-output", str(output)],
+        env=os.environ | {"DIQA_BOOK_EXECUTE": "off"},
+        capture_output=True,
+        text=True,
+    )
+    if result.returncode != 0:
+        pytest.fail(f"the book cannot be built:\n{result.stdout}\n{result.stderr}")
+    return output / "_build" / "html"
 
 
 @pytest.fixture(scope="session")

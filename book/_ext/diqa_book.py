@@ -11,15 +11,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from functools import partialmethod
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import myst_nb.core.execute.cache
 from book_inputs import EXECUTION, FIGURES, inputs_key
 from docutils import nodes
-from jupyter_cache.cache.main import JupyterCacheBase
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
@@ -29,29 +26,12 @@ from sphinx.util.docutils import SphinxDirective
 API = "book/api"
 
 
-class ChapterCache(JupyterCacheBase):
-    """A cache of executed chapters which sees a change of a cell's metadata.
-
-    jupyter-cache compares the code alone, and gives a cell back with the metadata it had when it
-    ran: an edited caption or alternative text would not reach the page.
-    """
-
-    # A tag can decide whether a cell runs, or whether it may fail.
-    create_hashed_notebook = partialmethod(
-        JupyterCacheBase.create_hashed_notebook, cell_metadata=("tags",)
-    )
-    # The metadata that are taken from the cached cells: none.
-    merge_match_into_notebook = partialmethod(
-        JupyterCacheBase.merge_match_into_notebook, cell_meta=()
-    )
-
-
 def choose_execution(app: Sphinx, config: Config) -> None:
     """Points myst-nb to the outputs that were computed with the library as it is now.
 
-    jupyter-cache knows a chapter's own code only. With one cache folder for each state of the
-    library and its packages, a change of either runs every chapter again, while an edit of prose
-    runs none. As the folder is part of the configuration, Sphinx then reads every page again too.
+    jupyter-cache knows a chapter's own code cells only. With one cache folder for each state of
+    the library and its packages, a change of either runs every chapter again, while an edit of
+    prose runs none. As the folder is part of the configuration, Sphinx then reads every page again.
     """
     if os.environ.get("DIQA_BOOK_EXECUTE") == "off":
         config.nb_execution_mode = "off"
@@ -62,7 +42,6 @@ def choose_execution(app: Sphinx, config: Config) -> None:
         if old.name != key:
             shutil.rmtree(old, ignore_errors=True)
     config.nb_execution_cache_path = str(caches / key)
-    myst_nb.core.execute.cache.get_cache = ChapterCache
 
 
 def make_figures(app: Sphinx) -> None:

@@ -32,9 +32,6 @@ def weighted_error_map_loss(y_true: Any, y_pred: Any, reliability: Any) -> tf.Te
     Raises:
         ValueError: if the shapes differ or a value is NaN (checked eagerly only).
 
-    References:
-        Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
-
     Chapter: notebooks/05-the-loss.ipynb
     """
     return tf.reduce_mean(tf.square((y_pred - y_true) * reliability))

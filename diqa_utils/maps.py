@@ -63,16 +63,15 @@ def error_map(reference: Any, distorted: Any, *, exponent: float = DEFAULT_EXPON
         ValueError: if the shapes differ, rank, channels, size or dtype are wrong, a value is NaN
             (checked eagerly only), or `exponent` is not greater than zero.
 
-    References:
-        Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
-
     Chapter: notebooks/03-error-maps.ipynb
     """
     difference = tf.abs(reference - distorted)
     differs = difference > ROUNDING
-    # The inner `where` keeps 0 ^ (p - 1) out of the gradient: infinity times zero is NaN.
-    # x ^ p = exp(p log x), which is several times as fast as a power.
-    power = tf.exp(exponent * tf.math.log(tf.where(differs, difference, 1.0)))
+    # The inner `where` keeps 0 ^ (p - 1) out of the gradient, where its
+    # infinity would be multiplied by zero, which is NaN.
+    base = tf.where(differs, difference, 1.0)
+    # x ^ p = exp(p log x) is several times as fast as a power.
+    power = tf.exp(exponent * tf.math.log(base))
     return tf.where(differs, power, 0.0)
 
 
@@ -95,9 +94,6 @@ def reliability_map(normalized: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Tens
         ValueError: if rank, channels, size or dtype are wrong, a value is NaN (checked eagerly
             only), or `alpha` is negative.
 
-    References:
-        Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
-
     Chapter: notebooks/04-reliability-maps.ipynb
     """
     # 2 / (1 + exp(-a)) - 1 = tanh(a / 2), which loses no digits near zero.
@@ -119,15 +115,12 @@ def average_reliability_map(normalized: Any, *, alpha: float = DEFAULT_ALPHA) ->
         float32 tensor of the same shape, zero or more, with mean one per image.
 
     Raises:
-        ValueError: as `reliability_map` does.
-
-    References:
-        Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
+        ValueError: for what `reliability_map` refuses.
 
     Chapter: notebooks/04-reliability-maps.ipynb
     """
-    reliability = reliability_map(normalized, alpha=alpha) + FLAT_RELIABILITY
-    return reliability / tf.reduce_mean(reliability, axis=IMAGE_AXES, keepdims=True)
+    r = reliability_map(normalized, alpha=alpha) + FLAT_RELIABILITY
+    return r / tf.reduce_mean(r, axis=IMAGE_AXES, keepdims=True)
 
 
 @takes_images()
@@ -174,10 +167,7 @@ def hand_crafted_features(image: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Ten
         float32 tensor [mu_r, sigma_low], (2,) or (N, 2); mu_r in 0..1, sigma_low in 0..0.5.
 
     Raises:
-        ValueError: as `to_gray` and `reliability_map` do.
-
-    References:
-        Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
+        ValueError: for what `to_gray` or `reliability_map` refuses.
 
     Chapter: notebooks/07-regressing-the-score.ipynb
     """

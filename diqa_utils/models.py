@@ -26,8 +26,9 @@ HIDDEN_UNITS = 128
 #: Weight of the penalty on the squared weights of the hidden layer of h. Rated pictures are few.
 HIDDEN_L2 = 5e-3
 
-#: Where both heads start: in the middle between 0 and 1.
+#: Where both heads start, whatever they see: in the middle between 0 and 1.
 MIDDLE = keras.initializers.Constant(0.5)
+START_IN_THE_MIDDLE = {"kernel_initializer": "zeros", "bias_initializer": MIDDLE}
 
 
 def build_feature_extractor() -> keras.Model:
@@ -81,11 +82,10 @@ def build_error_map_model(
     """
     extractor = feature_extractor or build_feature_extractor()
     normalized = keras.Input((None, None, 1), name="normalized")
-    # It starts with a grey map, to which training adds what the features say.
-    head = layers.Conv2D(
-        1, 1, kernel_initializer="zeros", bias_initializer=MIDDLE, name="error_map"
-    )
-    return keras.Model(normalized, head(extractor(normalized)), name="error_map_model")
+    # It starts with a grey map; training adds what the features say.
+    head = layers.Conv2D(1, 1, **START_IN_THE_MIDDLE, name="error_map")
+    error_map = head(extractor(normalized))
+    return keras.Model(normalized, error_map, name="error_map_model")
 
 
 def build_score_model(feature_extractor: keras.Model | None = None) -> keras.Model:
@@ -111,12 +111,18 @@ def build_score_model(feature_extractor: keras.Model | None = None) -> keras.Mod
     extractor = feature_extractor or build_feature_extractor()
     normalized = keras.Input((None, None, 1), name="normalized")
     hand_crafted = keras.Input((2,), name="hand_crafted")
-    pooled = layers.GlobalAveragePooling2D(name="pooled_features")(extractor(normalized))
-    features = layers.Concatenate(name="features")([pooled, hand_crafted])  # (N, 130)
+    pool = layers.GlobalAveragePooling2D(name="pooled_features")
+    pooled = pool(extractor(normalized))  # (N, 128)
+    features = layers.Concatenate(name="features")([pooled, hand_crafted])
     standardized = layers.Normalization(name="standardized")(features)
-    penalty = keras.regularizers.L2(HIDDEN_L2)
-    hidden = layers.Dense(HIDDEN_UNITS, "relu", kernel_regularizer=penalty, name="hidden")
+    hidden = layers.Dense(
+        HIDDEN_UNITS,
+        "relu",
+        kernel_regularizer=keras.regularizers.L2(HIDDEN_L2),
+        name="hidden",
+    )
     # It starts by calling everything middling, which is never far off.
-    head = layers.Dense(1, kernel_initializer="zeros", bias_initializer=MIDDLE, name="score")
+    head = layers.Dense(1, **START_IN_THE_MIDDLE, name="score")
+    score = head(hidden(standardized))
     inputs = {"normalized": normalized, "hand_crafted": hand_crafted}
-    return keras.Model(inputs, head(hidden(standardized)), name="score_model")
+    return keras.Model(inputs, score, name="score_model")

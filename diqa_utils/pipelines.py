@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from diqa_utils._internal.files import cache_folder
@@ -31,25 +32,25 @@ from diqa_utils.preprocessing import MINIMUM_SIZE, normalize
 
 __all__ = ["error_map_batches", "score_batches", "to_error_map_example", "to_score_example"]
 
+MIB = 2**20
+
 #: Bytes of examples that are kept in memory, if nobody says.
-MEMORY_LIMIT = 2**30
+MEMORY_LIMIT = 1024 * MIB
 
 #: Bytes of examples that are kept on disk, if nobody says and memory has no room for them.
-DISK_LIMIT = 2**34
+DISK_LIMIT = 16 * 1024 * MIB
 
 #: Bytes of examples, and of patches, that are shuffled at a time where examples are not in memory.
-SHUFFLED_BYTES = 2**25
+SHUFFLED_BYTES = 32 * MIB
 
-MIB = 2**20
+#: Bytes that one pixel of a normalised image takes, with its share of the two maps, in float32.
+BYTES_PER_PIXEL = 4 * (1 + 2 / OUTPUT_STRIDE**2)
 
 #: What to do about a full disk.
 WAYS_OUT = (
     "name a folder with more space in DIQA_CACHE_DIR, or set disk_limit=0 to make the examples "
     "anew in every epoch"
 )
-
-#: Of a normalised image and its two maps, float32.
-BYTES_PER_PIXEL = 4 * (1 + 2 / OUTPUT_STRIDE**2)
 
 Features = dict[str, tf.Tensor]
 
@@ -61,7 +62,7 @@ def to_error_map_example(
 
     Args:
         features: `reference_image` and `distorted_image`, (H, W, 3) or (N, H, W, 3), uint8.
-        exponent: p of the error map.
+        exponent: exponent p of the error map.
         alpha: slope of the reliability map.
 
     Returns:
@@ -70,7 +71,7 @@ def to_error_map_example(
         float32.
 
     Raises:
-        ValueError: as `normalize`, `error_map` and `average_reliability_map` do.
+        ValueError: for what `normalize` or `error_map` refuses.
 
     Chapter: notebooks/06-the-error-map-model.ipynb
     """
@@ -95,7 +96,7 @@ def to_score_example(
         quality; float32.
 
     Raises:
-        ValueError: as `normalize` and `hand_crafted_features` do.
+        ValueError: for what `normalize` refuses.
 
     Chapter: notebooks/07-regressing-the-score.ipynb
     """
@@ -130,16 +131,16 @@ def error_map_batches(
         patches_per_image: how many patches of each image an epoch has.
         seed: shuffles, crops and flips anew in every epoch. Together with TensorFlow's global seed
             it gives one sequence. None keeps the order, for validation; patches need a seed.
-        exponent: p of the error map.
+        exponent: exponent p of the error map.
         alpha: slope of the reliability map.
         memory_limit: bytes. Normalised images and maps, about 4.5 bytes a pixel, are kept in memory
             if they need no more.
         disk_limit: bytes. If they need more than that, but no more than this, this function makes
             them all and writes them below the folder that `DIQA_CACHE_DIR` names (the user's cache
-            folder without it); they are deleted when the batches or the process are gone. If they
-            need more still, and where nobody knows how many images there are, they are made anew in
-            every epoch. Unless they are in memory, examples and patches are shuffled within a
-            window of 32 MiB: let `datasets.load` shuffle the images with a seed.
+            folder without it), until the batches or the process are gone. If they need more still,
+            and where nobody knows how many images there are, they are made anew in every epoch.
+            Unless they are in memory, examples and patches are shuffled within a window of 32 MiB:
+            let `datasets.load` shuffle the images with a seed.
 
     Returns:
         A dataset of (normalised images, error maps, reliability maps); float32.
@@ -155,14 +156,15 @@ def error_map_batches(
     """
     _check_patches(dataset, patch_size, patches_per_image, seed)
     make = partial(to_error_map_example, exponent=exponent, alpha=alpha)
-    kept = keep_examples(dataset, make, memory_limit, disk_limit)
+    store = choose_store(dataset, make, memory_limit, disk_limit)
     examples = dataset.map(make, num_parallel_calls=tf.data.AUTOTUNE)
-    if kept.place is not None:
-        examples = kept.filled(examples.cache(kept.place))
+    if store.place is not None:
+        examples = store.fill(examples.cache(store.place))
     if seed is not None:
-        examples = examples.shuffle(kept.window, seed=seed)
+        examples = examples.shuffle(store.window, seed=seed)
     if patch_size is not None:
-        examples = random_patches(examples, patch_size, patches_per_image, seed, kept)
+        number = patches_per_image
+        examples = random_patches(examples, store, patch_size, number, seed)
     return examples.batch(batch_size).prefetch(2).with_options(UNTUNED)
 
 
@@ -199,17 +201,17 @@ def score_batches(
     Chapter: notebooks/07-regressing-the-score.ipynb
     """
     make = partial(to_score_example, alpha=alpha)
-    kept = keep_examples(dataset, make, memory_limit, disk_limit)
+    store = choose_store(dataset, make, memory_limit, disk_limit)
     examples = dataset.map(make, num_parallel_calls=tf.data.AUTOTUNE)
-    if kept.place is not None:
-        examples = kept.filled(examples.cache(kept.place))
+    if store.place is not None:
+        examples = store.fill(examples.cache(store.place))
     if seed is not None:
-        examples = examples.shuffle(kept.window, seed=seed)
+        examples = examples.shuffle(store.window, seed=seed)
     return examples.batch(batch_size).prefetch(2).with_options(UNTUNED)
 
 
 @dataclass(frozen=True)
-class Kept:
+class Store:
     """Where the examples of a dataset are kept between epochs.
 
     Attributes:
@@ -223,7 +225,7 @@ class Kept:
     window: int
     folder: tempfile.TemporaryDirectory[str] | None = None
 
-    def filled(self, examples: tf.data.Dataset) -> tf.data.Dataset:
+    def fill(self, examples: tf.data.Dataset) -> tf.data.Dataset:
         """Writes the file, if there is one, so that any number of iterators can read it.
 
         Raises:
@@ -240,10 +242,10 @@ class Kept:
         return examples
 
 
-def keep_examples(
+def choose_store(
     dataset: tf.data.Dataset, make: Callable[[Features], Any], memory_limit: int, disk_limit: int
-) -> Kept:
-    """Chooses where examples are kept, by what they need and the limits.
+) -> Store:
+    """Chooses where examples are kept, by the bytes that they need and the limits.
 
     Raises:
         ValueError: if the dataset is empty.
@@ -252,13 +254,14 @@ def keep_examples(
     first = next(iter(dataset.take(1)), None)
     if first is None:
         raise ValueError("The dataset is empty: there is nothing to make batches of.")
-    each = _bytes(make(first))
-    number = int(dataset.cardinality())
+    arrays = [np.asarray(values) for values in tf.nest.flatten(make(first))]
+    each = sum(array.nbytes for array in arrays)
+    number = int(dataset.cardinality())  # negative where nobody knows
     if 0 < number * each <= memory_limit:
-        return Kept("", number)  # the buffer holds references to what is kept, not copies
+        return Store("", number)  # the buffer holds references to what is kept, not copies
     window = max(1, SHUFFLED_BYTES // each)
     if not 0 < number * each <= disk_limit:
-        return Kept(None, window)
+        return Store(None, window)
     root = cache_folder() / "examples"
     root.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(root).free
@@ -268,35 +271,28 @@ def keep_examples(
             f"{free / MIB:,.0f} MiB left: {WAYS_OUT}."
         )
     folder = tempfile.TemporaryDirectory(dir=root)
-    return Kept(f"{folder.name}/examples", window, folder)
-
-
-def _bytes(example: Any) -> int:
-    tensors = (tf.convert_to_tensor(values) for values in tf.nest.flatten(example))
-    return sum(tensor.shape.num_elements() * tensor.dtype.size for tensor in tensors)
+    return Store(f"{folder.name}/examples", window, folder)
 
 
 def random_patches(
-    examples: tf.data.Dataset, patch_size: int, number: int, seed: int | None, kept: Kept
+    examples: tf.data.Dataset, store: Store, patch_size: int, number: int, seed: int | None
 ) -> tf.data.Dataset:
     """Cuts random patches, in turn one of every image or all of an image at once."""
-    in_memory = kept.place == ""
-    if in_memory:
-        passes = examples.repeat(number)
-    else:
-        passes = examples.flat_map(
+    if store.place == "":
+        images = examples.repeat(number)
+    else:  # reading them again would cost more than the patches of one image in a row
+        images = examples.flat_map(
             lambda *example: tf.data.Dataset.from_tensors(example).repeat(number)
         )
-        images = int(examples.cardinality())
-        if images >= 0:
-            passes = passes.apply(tf.data.experimental.assert_cardinality(images * number))
+        if (count := int(examples.cardinality())) >= 0:
+            images = images.apply(tf.data.experimental.assert_cardinality(count * number))
     # A fresh pair of numbers for every patch of every epoch, from one seed.
     seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
-    patches = tf.data.Dataset.zip(passes, seeds).map(
+    patches = tf.data.Dataset.zip(images, seeds).map(
         lambda example, numbers: _random_patch(example, patch_size, numbers),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    if in_memory:
+    if store.place == "":
         return patches
     window = SHUFFLED_BYTES // (patch_size**2 * BYTES_PER_PIXEL)
     return patches.shuffle(int(window), seed=seed)
@@ -342,8 +338,8 @@ def _check_patches(
             f"patch_size must be a multiple of {OUTPUT_STRIDE}, {MINIMUM_SIZE} or more, "
             f"not {patch_size}."
         )
-    height, width = dataset.element_spec["distorted_image"].shape[:2]
-    if any(side is not None and side < patch_size for side in (height, width)):
+    height, width = sides = dataset.element_spec["distorted_image"].shape[:2]
+    if any(side is not None and side < patch_size for side in sides):
         raise ValueError(
             f"patch_size is {patch_size}, but the images are only {height} x {width} pixels."
         )

@@ -30,35 +30,18 @@ BINOMIAL_ROW = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 MARGIN_BEFORE, MARGIN_AFTER = 10, 14
 
 
-def _twice() -> np.ndarray:
-    """What two rounds of reduce weigh the pixels around a sample with, in one dimension: (13,)."""
-    between = np.zeros(2 * len(BINOMIAL_ROW) - 1)
-    between[::2] = BINOMIAL_ROW
-    return np.convolve(BINOMIAL_ROW, between)
-
+#: What two rounds of reduce weigh the pixels around a sample with, in one dimension: (13,).
+TWO_ROUNDS = np.convolve(BINOMIAL_ROW, np.kron(BINOMIAL_ROW, [1, 0])[:-1]).astype(np.float32)
 
 #: Two rounds of reduce in one go. Down: (13, 1, 1, 1), stride 4. Across, for pixels that stand in
 #: fours: (1, 4, 4, 1), stride 1.
-REDUCE_DOWN = _twice().astype(np.float32)[:, None, None, None]
-REDUCE_ACROSS = np.pad(_twice(), (0, 3)).astype(np.float32).reshape(1, 4, 4, 1)
+REDUCE_DOWN = TWO_ROUNDS[:, None, None, None]
+REDUCE_ACROSS = np.pad(TWO_ROUNDS, (0, 3)).reshape(1, 4, 4, 1)
 
-
-def _interpolation() -> np.ndarray:
-    """What two rounds of expand make of the samples around four pixels of a row: (4, 4).
-
-    Sample i stands at pixel 4 i of the expanded band, which begins 10 pixels before the image.
-    """
-    twice = 4 * _twice()  # each round has only half of the samples to weigh
-    weights = np.zeros((4, 4), np.float32)  # of samples i .. i + 3 in pixels 4 i .. 4 i + 3
-    for sample in range(4):
-        for pixel in range(4):
-            distance = MARGIN_BEFORE + pixel - 4 * sample
-            if 0 <= distance < len(twice):
-                weights[sample, pixel] = twice[distance]
-    return weights
-
-
-INTERPOLATION = _interpolation()
+#: What two rounds of expand make of the samples around four pixels of a row: (samples, pixels).
+#: Sample i stands at pixel 4 i of the expanded band, which begins 10 pixels before the image. Each
+#: round has only half of the samples to weigh.
+INTERPOLATION = 4 * np.pad(TWO_ROUNDS, (12 - MARGIN_BEFORE, 1)).reshape(4, 4)[::-1]
 
 
 @takes_images(pixels=True)
@@ -107,9 +90,6 @@ def low_frequency(gray: Any) -> tf.Tensor:
         ValueError: if rank, channels, dtype, size or value range are not as above, or a value is
             NaN. Values are checked eagerly only.
 
-    References:
-        Burt and Adelson (1983), https://doi.org/10.1109/TCOM.1983.1095851
-
     Chapter: notebooks/02-normalisation.ipynb
     """
     height, width = tf.unstack(tf.shape(gray)[1:3])
@@ -156,10 +136,7 @@ def normalize(image: Any) -> tf.Tensor:
         within float32 rounding).
 
     Raises:
-        ValueError: as `to_gray` does.
-
-    References:
-        Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
+        ValueError: for what `to_gray` refuses.
 
     Chapter: notebooks/02-normalisation.ipynb
     """

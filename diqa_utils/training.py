@@ -12,7 +12,6 @@ Source:
 import csv
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -70,7 +69,7 @@ def train_step(model: keras.Model, optimizer: keras.Optimizer, batch: Batch) -> 
         predicted = model(normalized, training=True)
         loss = weighted_error_map_loss(target, predicted, reliability)
     gradients = tape.gradient(loss, model.trainable_variables)
-    optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+    optimizer.apply(gradients, model.trainable_variables)
     return loss
 
 
@@ -95,10 +94,10 @@ def train_error_map_model(
             them.
         validation: batches of held-out references; they choose the best epoch and nothing else.
         epochs: passes over the training batches in all, those before a stop included.
-        optimizer: a fresh one, for this model alone; Nadam with a rate of 2e-4 if None.
-        folder: where each epoch leaves `history.csv`, the best weights and a checkpoint to go on
-            from. Called again with the same folder, training goes on after the last epoch that
-            was finished. None keeps nothing.
+        optimizer: fresh optimizer for this model alone; Nadam with a rate of 2e-4 if None.
+        folder: folder in which each epoch leaves `history.csv`, the best weights and a checkpoint.
+            Called again with the same folder, training goes on after the last epoch that was
+            finished. None keeps nothing.
         precision: "float32", or "bfloat16" for the convolutions of the steps, which is two to
             three times as fast on processors with instructions for it and slower on others; "auto"
             finds out which. Weights are float32 in any case.
@@ -112,9 +111,6 @@ def train_error_map_model(
             with a loss that is not finite, or the folder holds the checkpoint of another model or
             optimizer, or a damaged one.
 
-    References:
-        Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
-
     Chapter: notebooks/06-the-error-map-model.ipynb
     """
     optimizer = optimizer_for(model, optimizer)
@@ -125,14 +121,15 @@ def train_error_map_model(
 
     checkpoints = Checkpoints(folder, model=model, optimizer=optimizer)
     history, best_weights = checkpoints.restore()
-    for batches in epochs_of(training, len(history["loss"]), epochs, progress=progress):
+    done = len(history["loss"])
+    for batches in epochs_of(training, done, epochs, progress=progress):
         with arithmetic(precision):
             losses = [step(*batch) for batch in batches]
-        validation_loss = evaluate_error_map_model(model, validation)
-        if validation_loss < min(history["validation_loss"], default=np.inf):
+        loss = evaluate_error_map_model(model, validation)
+        if loss < min(history["validation_loss"], default=np.inf):
             best_weights = model.get_weights()
         history["loss"].append(float(np.mean(losses)))
-        history["validation_loss"].append(validation_loss)
+        history["validation_loss"].append(loss)
         checkpoints.save(history)
     model.set_weights(best_weights)
     return history
@@ -207,10 +204,9 @@ def train_score_model(
             exactly as if there had been no stop.
         validation: batches of held-out references; they choose the best epoch and nothing else.
         epochs: passes over the training batches in all, those before a stop included.
-        optimizer: a fresh one, for this model alone; Nadam with a rate of 2e-4 if None.
-        folder: where each epoch leaves `history.csv`, the best weights and a checkpoint to go on
-            from, as in `train_error_map_model`. None keeps nothing.
-        precision: of the convolutions, as in `train_error_map_model`.
+        optimizer: fresh optimizer for this model alone; Nadam with a rate of 2e-4 if None.
+        folder: folder to go on from after a stop, as `train_error_map_model` explains.
+        precision: "float32", "bfloat16" or "auto", as `train_error_map_model` explains.
         progress: whether to show Keras' progress bar.
 
     Returns:
@@ -220,15 +216,13 @@ def train_score_model(
         ValueError: if there are no batches, the first epoch ends with a loss that is not finite, or
             the folder holds the checkpoint of another model or optimizer, or a damaged one.
 
-    References:
-        Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
-
     Chapter: notebooks/07-regressing-the-score.ipynb
     """
     optimizer = optimizer_for(model, optimizer)
-    network, training, validation = network_to_fit(model, training, validation, progress)
+    network, *data = network_to_fit(model, training, validation, progress)
+    training, validation = data
     keeper = KeepBest(Checkpoints(folder, model=model, optimizer=optimizer))
-    # The loss also has the penalty on large weights; the history leaves it out.
+    # The loss has the penalty on large weights too, the history has not.
     network.compile(optimizer=optimizer, loss="mse", metrics=["mse"])
     with arithmetic(precision):
         network.fit(
@@ -270,7 +264,7 @@ class Checkpoints:
     """Files from which a training goes on after a stop: history, best weights, latest state.
 
     Args:
-        folder: where the files are; None keeps nothing.
+        folder: folder of the files; None keeps nothing.
         model: network whose weights change.
         **optimizers: optimizers that were built with variables of the model.
     """
@@ -340,7 +334,9 @@ class Checkpoints:
         latest = f"epoch-{len(history['loss'])}"
         self.state.write(str(self.folder / latest))
         # The history comes last: an epoch counts as done once everything of it is on disk.
-        write_atomically(self.folder / "history.csv", partial(_write_history, history))
+        rows = [history, *zip(*history.values(), strict=True)]
+        text = "".join(",".join(map(str, row)) + "\n" for row in rows)
+        write_atomically(self.folder / "history.csv", lambda path: path.write_text(text))
         for old in self.folder.glob("epoch-*"):
             if old.stem != latest:
                 old.unlink()
@@ -396,7 +392,7 @@ def epochs_of(
     epochs: int,
     *,
     progress: bool,
-) -> Iterator[Iterator[Any]]:
+) -> Iterator[Iterable[Any]]:
     """Yields the batches of each epoch that is left.
 
     Args:
@@ -407,10 +403,10 @@ def epochs_of(
         progress: whether to show a progress bar.
 
     Yields:
-        An iterator over the batches of the next epoch.
+        The batches of the next epoch.
 
     Raises:
-        ValueError: while iterating, if there are no batches.
+        ValueError: if there are no batches.
     """
     if not callable(training) and done < epochs:
         # A seeded dataset has a new order in each pass: pass over those that are done.
@@ -419,25 +415,16 @@ def epochs_of(
                 pass
     for epoch in range(done, epochs):
         dataset = training(epoch) if callable(training) else training
+        if int(dataset.cardinality()) == 0:
+            raise ValueError("There are no batches to train on.")
         yield _with_progress(dataset, f"epoch {epoch + 1}/{epochs}", progress)
 
 
-def _with_progress(dataset: tf.data.Dataset, title: str, progress: bool) -> Iterator[Any]:
-    number = max(0, int(dataset.cardinality())) or None  # of batches, where it is known
-    empty = True
+def _with_progress(dataset: tf.data.Dataset, title: str, progress: bool) -> Iterable[Any]:
+    number = int(dataset.cardinality())  # negative where nobody knows
+    total = number if number > 0 else None
     # iter(): given the dataset itself, tqdm begins two passes where one is meant.
-    for batch in tqdm(iter(dataset), title, number, disable=not progress, leave=False):
-        empty = False
-        yield batch
-    if empty:
-        raise ValueError("There are no batches to train on.")
-
-
-def _write_history(history: History, path: Path) -> None:
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(history)
-        writer.writerows(zip(*history.values(), strict=True))
+    return tqdm(iter(dataset), title, total, disable=not progress, leave=False)
 
 
 def network_to_fit(
@@ -449,14 +436,16 @@ def network_to_fit(
         The network to fit, its training batches and its validation data: those of the model, or,
         if the feature extractor is frozen, the head h and features that are computed once.
     """
-    if model.get_layer("feature_extractor").trainable:
-        sample, _ = features_of(model, training.take(BATCHES_TO_STANDARDIZE), progress=progress)
-        standardize_features(model, sample)
-        return model, training, validation
-    features, qualities = features_of(model, training, progress=progress)
+    frozen = not model.get_layer("feature_extractor").trainable
+    sample = training if frozen else training.take(BATCHES_TO_STANDARDIZE)
+    features, qualities = features_of(model, sample, progress=progress)
     standardize_features(model, features)
+    if not frozen:
+        return model, training, validation
     head = keras.Model(model.get_layer("features").output, model.output)
-    batches = shuffled_batches(features, qualities, like=training)
+    batch_size = len(next(iter(training))[1])
+    images = tf.data.Dataset.from_tensor_slices((features, qualities))
+    batches = images.shuffle(len(features), seed=0).batch(batch_size).with_options(UNTUNED)
     return head, batches, features_of(model, validation, progress=progress)
 
 
@@ -468,21 +457,12 @@ def features_of(
     predict = compiled(lambda inputs: features(inputs, training=False))
     pairs = [
         (predict(inputs).numpy(), quality.numpy())
-        for inputs, quality in tqdm(iter(batches), "features", disable=not progress, leave=False)
+        for inputs, quality in _with_progress(batches, "features", progress)
     ]
     if not pairs:
         raise ValueError("There are no batches of images.")
-    pooled, qualities = zip(*pairs, strict=True)
-    return np.concatenate(pooled), np.concatenate(qualities)
-
-
-def shuffled_batches(
-    features: np.ndarray, qualities: np.ndarray, *, like: tf.data.Dataset
-) -> tf.data.Dataset:
-    """Returns batches of features in a new order every epoch, as large as those of a dataset."""
-    batch_size = len(next(iter(like))[1])
-    images = tf.data.Dataset.from_tensor_slices((features, qualities))
-    return images.shuffle(len(features), seed=0).batch(batch_size).with_options(UNTUNED)
+    vectors, qualities = zip(*pairs, strict=True)
+    return np.concatenate(vectors), np.concatenate(qualities)
 
 
 def standardize_features(model: keras.Model, features: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """What the tests of the library share."""
 
 import os
+import tempfile
 from pathlib import Path
 
 # Before anything imports TensorFlow. The sample database is built once and kept between runs.
@@ -12,6 +13,19 @@ os.environ.setdefault(
 
 import numpy as np
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folder(tmp_path_factory):
+    """Sends what libraries leave in the temporary folder to pytest's own, which clears itself.
+
+    TensorFlow Datasets leaves an empty folder for each builder of a database not yet built.
+    """
+    folder = str(tmp_path_factory.mktemp("temporary"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", folder)
+        patch.setenv("TMPDIR", folder)
+        yield
 
 
 @pytest.fixture

@@ -21,6 +21,10 @@ MAPS = [
     pytest.param(average_reliability_map, id="average_reliability_map"),
     pytest.param(downscale, id="downscale"),
 ]
+FUNCTIONS = [
+    *MAPS,
+    pytest.param(lambda image: hand_crafted_features(tf.abs(image)), id="hand_crafted_features"),
+]
 
 
 def residual(rng, *shape):
@@ -36,17 +40,6 @@ def test_error_map_is_the_power_of_the_absolute_difference(exponent, rng):
     expected = np.abs(reference.astype(np.float64) - distorted) ** exponent
     result = error_map(reference, distorted, exponent=exponent)
     np.testing.assert_allclose(result, expected, rtol=1e-4)
-
-
-def test_exponent_and_alpha_have_the_defaults_that_are_documented(rng):
-    assert DEFAULT_EXPONENT == 0.2
-    normalized = residual(rng, 48, 48)
-    np.testing.assert_array_equal(
-        error_map(normalized, -normalized), error_map(normalized, -normalized, exponent=0.2)
-    )
-    np.testing.assert_array_equal(
-        reliability_map(normalized), reliability_map(normalized, alpha=DEFAULT_ALPHA)
-    )
 
 
 def test_error_map_of_an_image_with_itself_is_zero(rng):
@@ -101,25 +94,12 @@ def test_reliability_keeps_its_digits_near_zero():
     np.testing.assert_allclose(reliability_map(tiny, alpha=1), tiny / 2, rtol=1e-5)
 
 
-def test_reliability_grows_with_the_residual_and_with_alpha():
-    rising = np.broadcast_to(np.linspace(0, 0.1, 48)[:, None, None], (48, 48, 1))
-    gentle, steep = (reliability_map(rising, alpha=alpha).numpy() for alpha in (5, 51))
-    assert np.all(np.diff(steep[:, 0, 0]) > 0)
-    assert np.all(steep[1:] > gentle[1:])
-
-
 def test_average_reliability_is_reliability_over_its_mean(rng):
-    normalized = residual(rng, 2, 50, 51) * 0.05
+    normalized = residual(rng, 2, 50, 51) * np.array([0.05, 0.5])[:, None, None, None]
     reliability = 2 / (1 + np.exp(-51 * np.abs(normalized.astype(np.float64)))) - 1
     expected = reliability / reliability.mean(axis=(1, 2, 3), keepdims=True)
     averaged = average_reliability_map(normalized, alpha=51)
     np.testing.assert_allclose(averaged, expected, atol=2e-3)
-
-
-def test_average_reliability_has_mean_one_for_each_image_of_a_batch(rng):
-    contrasts = np.array([1, 0.1, 0.005], np.float32)[:, None, None, None]
-    averaged = average_reliability_map(residual(rng, 3, 50, 52) * contrasts).numpy()
-    np.testing.assert_allclose(averaged.mean(axis=(1, 2, 3)), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("level", [0, 1, 37, 128, 200, 255])
@@ -169,32 +149,15 @@ def test_hand_crafted_features_are_mean_reliability_and_contrast_of_the_low_band
     np.testing.assert_allclose(result, np.stack([mean_reliability, contrast], 1), atol=1e-5)
 
 
-def test_hand_crafted_features_of_a_batch_are_those_of_its_images(rng):
-    contrasts = np.array([1, 0.1])[:, None, None, None]
-    images = rng.random((2, 51, 50, 3)) * contrasts
-    together = hand_crafted_features(images)
-    apart = [hand_crafted_features(image) for image in images]
-    assert together.shape == (2, 2)
-    assert apart[0].shape == (2,)
-    np.testing.assert_allclose(together, np.stack(apart), atol=1e-6)
-
-
 def test_hand_crafted_features_of_a_flat_image_are_zero():
     features = hand_crafted_features(np.full((48, 48, 3), 77, np.uint8))
     np.testing.assert_allclose(features, [0, 0], atol=1e-4)
 
 
-def test_hand_crafted_features_in_graph_mode(rng):
-    signature = [tf.TensorSpec((None, None, None, 3), tf.uint8)]
-    images = rng.integers(0, 256, (2, 50, 57, 3), dtype=np.uint8)
-    traced = tf.function(hand_crafted_features, input_signature=signature)
-    np.testing.assert_allclose(traced(images), hand_crafted_features(images), atol=1e-6)
-
-
 # Ranks, kinds of input, graph mode
 
 
-@pytest.mark.parametrize("function", MAPS)
+@pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("size", [(48, 48), (49, 50), (51, 54)])
 def test_a_batch_gives_what_its_images_give(function, size, rng):
     contrasts = np.array([1, 0.1, 0.01], np.float32)[:, None, None, None]
@@ -202,35 +165,18 @@ def test_a_batch_gives_what_its_images_give(function, size, rng):
     together = function(images)
     apart = [function(image) for image in images]
     assert together.shape[0] == 3
-    assert [*together.shape[1:]] == [*apart[0].shape]
+    assert together.shape[1:] == apart[0].shape
     np.testing.assert_allclose(together, np.stack(apart), atol=1e-5)
 
 
-@pytest.mark.parametrize("function", MAPS)
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_every_float_array_and_tensor_gives_a_float32_tensor(function, dtype, rng):
-    image = residual(rng, 48, 52).astype(dtype)
-    results = [function(image), function(tf.constant(image))]
-    assert all(isinstance(result, tf.Tensor) for result in results)
-    assert all(result.dtype == tf.float32 for result in results)
-    np.testing.assert_array_equal(*results)
-
-
-@pytest.mark.parametrize("function", MAPS)
+@pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("batch_axis", [(), (None,)])
-@pytest.mark.parametrize("size", [(48, 48), (49, 50), (51, 55)])
+@pytest.mark.parametrize("size", [(48, 48), (51, 54)])
 def test_graph_mode_with_unknown_sizes_gives_the_same(function, batch_axis, size, rng):
     signature = tf.TensorSpec((*batch_axis, None, None, 1), tf.float32)
     traced = tf.function(function, input_signature=[signature])
     image = residual(rng, *(2 for _ in batch_axis), *size)
     np.testing.assert_allclose(traced(image), function(image), atol=1e-5)
-
-
-def test_error_map_in_graph_mode_does_not_broadcast_batches(rng):
-    signature = [tf.TensorSpec((None, None, None, 1))] * 2
-    traced = tf.function(error_map, input_signature=signature)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="reference and distorted differ"):
-        traced(residual(rng, 1, 48, 50), residual(rng, 2, 48, 50))
 
 
 def test_downscale_knows_its_size_when_traced():
@@ -245,22 +191,14 @@ def test_downscale_knows_its_size_when_traced():
 @pytest.mark.parametrize(
     ("image", "words"),
     [
-        (np.zeros((50, 50)), r"must have shape \(H, W, C\) or \(N, H, W, C\), not \(50, 50\)"),
         (np.zeros((50, 50, 3)), "1 channel.* not 3"),
         (np.zeros((50, 47, 1)), "50 x 47 pixels; the smallest image accepted is 48 x 48"),
         (np.zeros((50, 50, 1), np.uint8), "must be floating-point, not uint8"),
-        (np.full((50, 50, 1), np.nan), "NaN"),
     ],
 )
 def test_bad_images_are_refused(function, image, words):
     with pytest.raises(ValueError, match=words):
         function(image)
-
-
-@pytest.mark.parametrize("shape", [(50, 52, 1), (1, 50, 50, 1, 1), (2, 50, 50, 1)])
-def test_error_map_refuses_images_of_different_shapes(shape):
-    with pytest.raises(ValueError, match="distorted"):
-        error_map(np.zeros((50, 50, 1)), np.zeros(shape))
 
 
 def test_error_map_names_both_shapes():
@@ -269,20 +207,15 @@ def test_error_map_names_both_shapes():
         error_map(np.zeros((50, 50, 1)), np.zeros((50, 52, 1)))
 
 
-@pytest.mark.parametrize("exponent", [0, -0.2, float("nan"), float("inf")])
-def test_error_map_refuses_an_exponent_that_is_not_positive(exponent):
-    image = np.zeros((48, 48, 1))
-    with pytest.raises(ValueError, match=f"exponent must be greater than zero.* not {exponent}"):
-        error_map(image, image, exponent=exponent)
-
-
-@pytest.mark.parametrize("function", [reliability_map, average_reliability_map])
-@pytest.mark.parametrize("alpha", [-1, float("nan"), float("inf")])
-def test_reliability_refuses_a_negative_alpha(function, alpha):
-    with pytest.raises(ValueError, match=f"alpha must be zero or more.* not {alpha}"):
-        function(np.zeros((48, 48, 1)), alpha=alpha)
-
-
-def test_hand_crafted_features_refuse_a_negative_alpha():
-    with pytest.raises(ValueError, match="alpha must be zero or more"):
-        hand_crafted_features(np.zeros((48, 48, 3), np.uint8), alpha=-1)
+@pytest.mark.parametrize(
+    ("function", "setting", "words"),
+    [
+        (lambda image, **p: error_map(image, image, **p), {"exponent": 0}, "exponent .* greater"),
+        (reliability_map, {"alpha": -1}, "alpha must be zero or more.* not -1"),
+        (average_reliability_map, {"alpha": -1}, "alpha must be zero or more"),
+        (hand_crafted_features, {"alpha": -1}, "alpha must be zero or more"),
+    ],
+)
+def test_settings_out_of_range_are_refused(function, setting, words):
+    with pytest.raises(ValueError, match=words):
+        function(np.zeros((48, 48, 1)), **setting)

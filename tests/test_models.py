@@ -11,7 +11,7 @@ from diqa_utils.models import (
     build_score_model,
 )
 
-SIZES = [(48, 48), (49, 50), (51, 61), (112, 112), (64, 97)]
+SIZES = [(48, 48), (49, 50), (64, 97)]
 BUILDERS = [build_feature_extractor, build_error_map_model, build_score_model]
 
 
@@ -43,56 +43,31 @@ def predict(model, images):
 
 
 @pytest.mark.parametrize(
-    ("build", "parameters"),
+    ("build", "name", "parameters"),
     [
-        (build_feature_extractor, 381_200),
-        (build_error_map_model, 381_329),
-        (build_score_model, 398_097),
+        (build_feature_extractor, "feature_extractor", 381_200),
+        (build_error_map_model, "error_map_model", 381_329),
+        (build_score_model, "score_model", 398_097),
     ],
 )
-def test_number_of_parameters(build, parameters):
-    trainable = build().trainable_weights
-    assert sum(np.size(weights) for weights in trainable) == parameters
+def test_name_and_number_of_parameters(build, name, parameters):
+    model = build()
+    assert model.name == name
+    assert sum(np.size(weights) for weights in model.trainable_weights) == parameters
 
 
 def test_convolutions_of_f():
-    convolutions = [
-        layer
-        for layer in build_feature_extractor().layers
-        if isinstance(layer, keras.layers.Conv2D)
-    ]
+    convolutions = build_feature_extractor().layers[-8:]
     assert [layer.name for layer in convolutions] == [f"conv{number}" for number in range(1, 9)]
     assert [layer.filters for layer in convolutions] == [48, 48, 64, 64, 64, 64, 128, 128]
     assert [layer.strides[0] for layer in convolutions] == [1, 2, 1, 2, 1, 1, 1, 1]
     assert {layer.kernel_size for layer in convolutions} == {(3, 3)}
 
 
-@pytest.mark.parametrize(
-    ("build", "names"),
-    [
-        (build_feature_extractor, {"feature_extractor", "normalized", "conv1", "conv8"}),
-        (
-            build_error_map_model,
-            {"error_map_model", "normalized", "feature_extractor", "error_map"},
-        ),
-        (
-            build_score_model,
-            {
-                "score_model",
-                "normalized",
-                "hand_crafted",
-                "feature_extractor",
-                "pooled_features",
-                "features",
-                "hidden",
-                "score",
-            },
-        ),
-    ],
-)
-def test_names_of_models_and_layers(build, names):
-    model = build()
-    assert names <= {model.name, *(layer.name for layer in model.layers)}
+@pytest.mark.parametrize("build", BUILDERS[1:])
+@pytest.mark.parametrize("contrast", [0, 1])
+def test_untrained_heads_call_everything_middling(build, contrast, rng):
+    assert np.all(predict(build(), contrast * residuals(rng, 2, (48, 48))) == 0.5)
 
 
 def test_receptive_field_is_45_pixels():
@@ -159,14 +134,6 @@ def test_score_model_computes_h_of_pooled_and_hand_crafted_features(rng):
     np.testing.assert_allclose(predict(model, images), expected, rtol=1e-4, atol=1e-5)
 
 
-# Settings on which the sources disagree
-
-
-def pooled(model, images):
-    features = keras.Model(model.input, model.get_layer("features").output)
-    return np.asarray(features(inputs(model, images)))[:, :128]
-
-
 # Behaviour
 
 
@@ -174,61 +141,28 @@ def pooled(model, images):
 def test_a_batch_gives_what_its_images_give(build, rng):
     model = awake(build())
     contrasts = np.array([1, 0.1, 0.01], np.float32)[:, None, None, None]
-    images = residuals(rng, 3, (50, 53)) * contrasts
-    if build is build_score_model:
-        named = inputs(model, images)
-        apart = [
-            np.asarray(model({name: part[i : i + 1] for name, part in named.items()}))
-            for i in range(3)
-        ]
-    else:
-        apart = [predict(model, images[i : i + 1]) for i in range(3)]
-    np.testing.assert_allclose(predict(model, images), np.concatenate(apart), rtol=1e-4, atol=1e-4)
+    batch = inputs(model, residuals(rng, 3, (50, 53)) * contrasts)
+    apart = [
+        model(tf.nest.map_structure(lambda part, i=i: part[i : i + 1], batch)) for i in range(3)
+    ]
+    np.testing.assert_allclose(model(batch), np.concatenate(apart), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("build", BUILDERS)
 def test_graph_mode_with_unknown_sizes_gives_the_same(build, rng):
     model = awake(build())
     traced = tf.function(lambda values: model(values), reduce_retracing=True)
-    for size in SIZES[:3]:
-        named = tf.nest.map_structure(tf.constant, inputs(model, residuals(rng, 2, size)))
-        np.testing.assert_allclose(traced(named), model(named), rtol=1e-4, atol=1e-4)
+    for size in SIZES:
+        batch = tf.nest.map_structure(tf.constant, inputs(model, residuals(rng, 2, size)))
+        np.testing.assert_allclose(traced(batch), model(batch), rtol=1e-4, atol=1e-4)
 
 
-def test_a_flat_image_gives_finite_results():
-    flat = np.zeros((1, 48, 48, 1), np.float32)
-    assert all(np.all(np.isfinite(predict(build(), flat))) for build in BUILDERS)
-
-
-@pytest.mark.parametrize("build", BUILDERS[1:])
-def test_models_share_the_extractor_they_are_given(build, rng):
+def test_models_share_the_extractor_they_are_given_or_make_their_own():
     extractor = build_feature_extractor()
-    model = awake(build(extractor))
-    assert model.get_layer("feature_extractor") is extractor
-    images = residuals(rng, 1, (48, 48))
-    before = predict(model, images)
-    extractor.get_layer("conv8").kernel.assign_add(
-        tf.ones(extractor.get_layer("conv8").kernel.shape) * 0.1
-    )
-    assert np.any(predict(model, images) != before)
-
-
-def test_what_step_1_trains_is_there_in_step_2():
-    extractor = build_feature_extractor()
-    first, second = build_error_map_model(extractor), build_score_model(extractor)
-    shared = {id(weights) for weights in first.weights} & {
-        id(weights) for weights in second.weights
-    }
-    assert shared == {id(weights) for weights in extractor.weights}
-
-
-@pytest.mark.parametrize("build", BUILDERS[1:])
-def test_models_without_an_extractor_make_their_own(build):
-    first, second = build(), build()
-    extractors = [model.get_layer("feature_extractor") for model in (first, second)]
-    assert extractors[0] is not extractors[1]
-    kernels = [np.asarray(extractor.get_layer("conv1").kernel) for extractor in extractors]
-    assert np.any(kernels[0] != kernels[1])
+    for build in BUILDERS[1:]:
+        assert build(extractor).get_layer("feature_extractor") is extractor
+        first, second = (build().get_layer("feature_extractor") for _ in range(2))
+        assert np.any(first.get_weights()[0] != second.get_weights()[0])
 
 
 @pytest.mark.parametrize("build", BUILDERS)
@@ -239,18 +173,3 @@ def test_one_seed_gives_one_model(build):
         weights.append(build().get_weights())
     for first, second in zip(*weights, strict=True):
         np.testing.assert_array_equal(first, second)
-
-
-@pytest.mark.parametrize("build", BUILDERS)
-def test_weights_survive_a_file(build, tmp_path, rng):
-    model, images = awake(build()), residuals(rng, 1, (48, 48))
-    model.save_weights(tmp_path / "model.weights.h5")
-    other = build()
-    other.load_weights(tmp_path / "model.weights.h5")
-    np.testing.assert_allclose(predict(other, images), predict(model, images), atol=1e-6)
-
-
-@pytest.mark.parametrize("build", BUILDERS[:2])
-def test_models_refuse_colour_pictures(build):
-    with pytest.raises(ValueError, match="shape"):
-        build()(np.zeros((1, 48, 48, 3), np.float32))

@@ -1,151 +1,182 @@
-"""The checks that all modules share."""
+"""The decorators that check what users pass in, on functions made up for them."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from diqa_utils._internal import checks as validation
+from diqa_utils._internal.checks import as_batch, takes_images, takes_maps
+
+CALLS = []
 
 
-def image(*shape, dtype=np.float32):
+@takes_images(positive="factor", not_negative="offset")
+def blend(first, second, *, factor=2.0, offset=0.0):
+    CALLS[:] = [first, second]
+    return first * factor + second + offset
+
+
+@takes_images(unit_range=True)
+def brighten(gray):
+    return gray + 1.0
+
+
+@takes_images(pixels=True)
+def identity(picture):
+    return picture
+
+
+@takes_maps
+def product(left, right):
+    return tf.reduce_sum(left * right)
+
+
+def zeros(*shape, dtype=np.float32):
     return np.zeros(shape, dtype)
 
 
-# as_batch and like
+# Images
 
 
-@pytest.mark.parametrize("make", [np.asarray, tf.constant, np.ndarray.tolist])
-def test_as_batch_adds_the_batch_axis_and_like_removes_it(make):
-    single = make(image(50, 60, 1))
-    batch = validation.as_batch(single, name="image")
-    assert batch.shape == (1, 50, 60, 1)
-    assert validation.like(batch, single).shape == (50, 60, 1)
-
-
-def test_as_batch_and_like_leave_a_batch_as_it_is():
-    several = image(3, 50, 60, 1)
-    batch = validation.as_batch(several, name="image")
-    assert batch.shape == (3, 50, 60, 1)
-    assert validation.like(batch, several) is batch
-
-
-def test_as_batch_accepts_a_batch_of_nothing():
-    assert validation.as_batch(image(0, 50, 60, 1), name="image").shape == (0, 50, 60, 1)
-
-
-def test_as_batch_accepts_the_smallest_image():
-    assert validation.as_batch(image(48, 48, 1), name="image").shape == (1, 48, 48, 1)
-
-
-@pytest.mark.parametrize(
-    ("shape", "channels", "words"),
-    [
-        ((50, 60), (1,), r"picture must have shape \(H, W, C\) or \(N, H, W, C\), not \(50, 60\)"),
-        ((1, 1, 50, 60, 1), (1,), r"picture must have shape .* not \(1, 1, 50, 60, 1\)"),
-        ((), (1,), r"picture must have shape .* not \(\)"),
-        ((50, 60, 3), (1,), r"picture must have 1 channel.* not 3 \(shape \(50, 60, 3\)\)"),
-        ((50, 60, 4), (1, 3), r"picture must have 1 or 3 channel.* not 4"),
-        ((47, 60, 1), (1,), r"picture is 47 x 60 pixels; .* 48 x 48"),
-        ((2, 60, 47, 1), (1,), r"picture is 60 x 47 pixels; .* 48 x 48"),
-    ],
-)
-def test_as_batch_says_what_is_wrong_with_a_shape(shape, channels, words):
-    with pytest.raises(ValueError, match=words):
-        validation.as_batch(image(*shape), name="picture", channels=channels)
-
-
-def test_as_batch_refuses_a_tensor_of_unknown_rank():
-    @tf.function(input_signature=[tf.TensorSpec(None)])
-    def traced(values):
-        return validation.as_batch(values, name="picture")
-
-    with pytest.raises(ValueError, match=r"picture must have shape .* not unknown"):
-        traced(image(50, 60, 1))
-
-
-# Dtypes and values
-
-
+@pytest.mark.parametrize("shape", [(48, 60, 1), (1, 48, 60, 1), (3, 50, 48, 1), (0, 48, 48, 1)])
+@pytest.mark.parametrize("convert", [np.asarray, tf.constant])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_as_float_gives_float32(dtype):
-    assert validation.as_float(image(2, 2, dtype=dtype), name="map").dtype == tf.float32
+def test_a_function_gets_float32_batches_and_gives_back_the_rank(shape, convert, dtype):
+    first = np.random.default_rng(0).random(shape).astype(dtype)
+    result = blend(convert(first), second=convert(np.ones(shape, dtype)), factor=3)
+    assert isinstance(result, tf.Tensor)
+    assert result.shape == shape
+    np.testing.assert_allclose(result, first.astype(np.float32) * 3 + 1, rtol=1e-6)
+    assert all(batch.shape == shape[-4:] or batch.shape == (1, *shape) for batch in CALLS)
+    assert {batch.dtype for batch in CALLS} == {tf.float32}
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.bool_])
-def test_as_float_refuses_what_is_not_floating_point(dtype):
-    words = rf"map must be floating-point, not {np.dtype(dtype).name}"
-    with pytest.raises(ValueError, match=words):
-        validation.as_float(image(2, 2, dtype=dtype), name="map")
+def test_nested_lists_are_images_too():
+    assert brighten(zeros(48, 48, 1).tolist()).shape == (48, 48, 1)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_as_float_refuses_values_that_are_no_numbers(value):
-    with pytest.raises(ValueError, match="map holds NaN or infinite values"):
-        validation.as_float(np.array([0.0, value]), name="map")
+@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float64])
+def test_pixels_come_as_they_are(depth, dtype):
+    result = identity(zeros(48, 48, depth, dtype=dtype))
+    assert (result.shape, result.dtype) == ((48, 48, depth), dtype)
 
 
-@pytest.mark.parametrize("values", [[0.0, 1.0], [-0.0005, 1.0005], []])
-def test_unit_range_allows_for_the_overshoot_of_resampling(values):
-    validation.check_unit_range(tf.constant(values, tf.float32), name="image")
+@pytest.mark.parametrize("shape", [(None, None, 1), (None, None, None, 1)])
+def test_sizes_may_be_unknown_in_a_graph(shape):
+    traced = tf.function(brighten, input_signature=[tf.TensorSpec(shape)])
+    image = zeros(*(side or 50 for side in shape))
+    assert traced(image).shape == image.shape
 
 
-@pytest.mark.parametrize(
-    ("values", "span"), [([0.0, 255.0], r"0\.\.255"), ([-0.5, 0.5], r"-0\.5\.\.0\.5")]
-)
-def test_unit_range_names_the_span_it_found(values, span):
-    with pytest.raises(ValueError, match=rf"image .* 0\.\.1, but they span {span}: divide by 255"):
-        validation.check_unit_range(tf.constant(values), name="image")
+def test_a_graph_does_not_look_at_values():
+    traced = tf.function(brighten, input_signature=[tf.TensorSpec((48, 48, 1))])
+    assert np.isnan(traced(np.full((48, 48, 1), np.nan))).all()
+    assert np.all(traced(np.full((48, 48, 1), 255.0)) == 256)
 
 
-def test_values_are_not_checked_in_graph_mode():
-    @tf.function
-    def traced(values):
-        validation.check_unit_range(values, name="image")
-        return validation.as_float(values, name="image")
-
-    assert np.isnan(traced(tf.constant([np.nan, 300.0])).numpy()[0])
+def test_the_rank_must_be_known_in_a_graph():
+    traced = tf.function(brighten, input_signature=[tf.TensorSpec(None)])
+    with pytest.raises(ValueError, match=r"gray must have shape \(H, W, C\) .*, not unknown"):
+        traced(zeros(48, 48, 1))
 
 
-# Pairs of shapes
-
-
-@pytest.mark.parametrize(
-    ("first", "second"), [((2, 3), (2, 4)), ((2, 3), (2, 3, 1)), ((1, 3), (2, 3))]
-)
-def test_different_shapes_are_refused_by_name(first, second):
-    with pytest.raises(ValueError, match="left and right must have the same shape") as caught:
-        validation.check_same_shape(tf.zeros(first), tf.zeros(second), names=("left", "right"))
-    assert f"{first} and {second}" in str(caught.value)
-
-
-def test_sizes_unknown_when_traced_are_compared_when_run():
-    @tf.function(input_signature=[tf.TensorSpec((None, 3))] * 2, autograph=False)
-    def traced(first, second):
-        validation.check_same_shape(first, second, names=("left", "right"))
-        return tf.shape(first)
-
-    assert traced(tf.zeros((2, 3)), tf.zeros((2, 3))).numpy().tolist() == [2, 3]
-    with pytest.raises(tf.errors.InvalidArgumentError, match="left and right differ in shape"):
-        traced(tf.zeros((2, 3)), tf.zeros((4, 3)))
-
-
-# Settings
-
-
-@pytest.mark.parametrize(("value", "zero_allowed"), [(0.2, False), (0, True), (51.0, True)])
-def test_settings_in_range_pass(value, zero_allowed):
-    assert validation.check_not_negative(value, name="p", zero_allowed=zero_allowed) is None
+SHAPES = r"must have shape \(H, W, C\) or \(N, H, W, C\), not"
 
 
 @pytest.mark.parametrize(
-    ("value", "zero_allowed", "words"),
+    ("function", "image", "words"),
     [
-        (-1, True, "p must be zero or more and finite, not -1"),
-        (0, False, "p must be greater than zero and finite, not 0"),
-        (float("nan"), True, "not nan"),
-        (float("inf"), True, "not inf"),
+        (brighten, zeros(), rf"gray {SHAPES} \(\)\."),
+        (brighten, zeros(50, 60), rf"gray {SHAPES} \(50, 60\)\."),
+        (brighten, zeros(1, 1, 50, 60, 1), rf"gray {SHAPES} \(1, 1, 50, 60, 1\)\."),
+        (brighten, zeros(50, 60, 3), r"gray must have 1 channel.* not 3 \(shape \(50, 60, 3\)\)\."),
+        (identity, zeros(50, 60, 4), r"picture must have 1 or 3 channel.* not 4 "),
+        (brighten, zeros(47, 60, 1), r"gray is 47 x 60 pixels; .* accepted is 48 x 48\."),
+        (brighten, zeros(2, 60, 47, 1), "gray is 60 x 47 pixels"),
+        (brighten, zeros(48, 48, 1, dtype=np.uint8), r"gray .* floating-point, not uint8: .*gray"),
+        (identity, zeros(48, 48, 1, dtype=np.int32), r"picture must be uint8 .*, not int32\."),
+        (identity, zeros(48, 48, 3, dtype=bool), r"picture must be uint8 .*, not bool\."),
+        (brighten, zeros(48, 48, 1) + 255, r"0\.\.1, but they span 255\.\.255: divide by 255"),
+        (brighten, zeros(48, 48, 1) - 0.5, r"gray .* they span -0\.5\.\.-0\.5"),
+        (identity, zeros(48, 48, 3) + 2, r"picture .* they span 2\.\.2"),
+        (brighten, zeros(48, 48, 1) + np.nan, "gray holds NaN or infinite values"),
+        (brighten, zeros(48, 48, 1) - np.inf, "gray holds NaN or infinite values"),
+        (identity, zeros(48, 48, 3) + np.inf, "picture holds NaN or infinite values"),
     ],
 )
-def test_settings_out_of_range_are_refused(value, zero_allowed, words):
+def test_images_are_refused_in_one_sentence(function, image, words):
+    with pytest.raises(ValueError, match=words) as info:
+        function(image)
+    assert "\n" not in str(info.value)
+
+
+def test_resampling_may_overshoot_a_little():
+    np.testing.assert_allclose(brighten(zeros(48, 48, 1) - 0.0005), 0.9995)
+    np.testing.assert_allclose(brighten(zeros(48, 48, 1) + 1.0005), 2.0005)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"factor": 0}, "factor must be greater than zero and finite, not 0"),
+        ({"factor": -2.0}, "factor must be greater than zero and finite, not -2"),
+        ({"offset": -1}, "offset must be zero or more and finite, not -1"),
+        ({"offset": float("nan")}, "offset .* not nan"),
+        ({"offset": float("inf")}, "offset .* not inf"),
+    ],
+)
+def test_settings_out_of_range_are_refused(setting, words):
     with pytest.raises(ValueError, match=words):
-        validation.check_not_negative(value, name="p", zero_allowed=zero_allowed)
+        blend(zeros(48, 48, 1), zeros(48, 48, 1), **setting)
+    assert np.all(blend(zeros(48, 48, 1), zeros(48, 48, 1), factor=0.2, offset=0) == 0)
+
+
+# One shape
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes", "words"),
+    [
+        (blend, [(50, 48, 1), (50, 52, 1)], r"first and second .*\(1, 50, 48, 1\) and \(1, 50, 52"),
+        (blend, [(48, 48, 1), (2, 48, 48, 1)], r"first and second must have the same shape"),
+        (product, [(2, 3), (2, 4)], r"left and right .* not \(2, 3\) and \(2, 4\)\."),
+        (product, [(1, 3), (2, 3)], "left and right must have the same shape"),
+        (product, [(2, 3), (2, 3, 1)], "left and right must have the same shape"),
+    ],
+)
+def test_shapes_that_differ_are_refused(function, shapes, words):
+    with pytest.raises(ValueError, match=words):
+        function(*(zeros(*shape) for shape in shapes))
+
+
+@pytest.mark.parametrize("function", [blend, product])
+def test_sizes_unknown_when_traced_are_compared_when_run(function):
+    signature = [tf.TensorSpec((None, None, None, 1))] * 2
+    traced = tf.function(function, input_signature=signature, autograph=False)
+    traced(zeros(2, 50, 48, 1), zeros(2, 50, 48, 1))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"\w+ and \w+ differ in shape"):
+        traced(zeros(1, 50, 48, 1), zeros(2, 50, 48, 1))
+
+
+# Maps
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float16, np.float64])
+def test_maps_of_any_size_come_as_float32(dtype):
+    result = product(np.full((2, 3), 2, dtype), right=tf.fill((2, 3), 0.5))
+    assert result.dtype == tf.float32
+    assert float(result) == 6
+
+
+def test_maps_are_refused_by_name_where_they_hold_nan():
+    with pytest.raises(ValueError, match="right holds NaN or infinite values"):
+        product(zeros(2, 3), right=zeros(2, 3) + np.nan)
+
+
+# What other modules call themselves
+
+
+def test_as_batch_takes_other_numbers_of_channels():
+    assert as_batch(zeros(48, 48, 3), name="picture", channels=(3,)).shape == (1, 48, 48, 3)
+    with pytest.raises(ValueError, match="picture must have 3 channel"):
+        as_batch(zeros(48, 48, 1), name="picture", channels=(3,))

@@ -1,4 +1,4 @@
-"""Checks on what users pass in, shared by the modules that work on tensors.
+"""Checks on what users pass in, so that the body of a function can be its formula alone.
 
 Shapes and dtypes are checked always. Values (range, NaN) are checked only eagerly: inside a
 `tf.function` or a `tf.data` pipeline a tensor has no values yet.
@@ -13,14 +13,14 @@ from typing import Any, ParamSpec
 import numpy as np
 import tensorflow as tf
 
-Parameters = ParamSpec("Parameters")
-
 #: Smallest height and width, in pixels, of an image that the library accepts. The receptive
 #: field of the feature extractor is 45 pixels: on a smaller image every output sees padding.
 MINIMUM_SIZE = 48
 
 #: Resampling may overshoot 0..1 by a little; an image in 0..255 overshoots by much more.
 RANGE_TOLERANCE = 1e-3
+
+Parameters = ParamSpec("Parameters")
 
 
 def takes_images(
@@ -30,22 +30,19 @@ def takes_images(
     positive: str | None = None,
     not_negative: str | None = None,
 ) -> Callable[[Callable[Parameters, tf.Tensor]], Callable[Parameters, tf.Tensor]]:
-    """Decorates a function of images, so that its body can be the formula alone.
+    """Decorates a function of images, which come first, and of settings, which are keyword-only.
 
-    The positional parameters are images, the keyword-only ones settings. Whoever calls the function
-    may pass arrays or tensors, one image (H, W, C) or a batch (N, H, W, C). The function gets
-    batches and returns a batch; the caller gets back the rank that came in.
+    Whoever calls the function may pass arrays or tensors, one image (H, W, C) or a batch
+    (N, H, W, C). The function gets batches of tensors and returns a batch; the caller gets back the
+    rank that came in. Anything else is a ValueError, and so are images that differ in shape.
 
     Args:
-        pixels: whether images may be uint8 and have one or three channels; they are handed on as
-            they are. Otherwise they have one channel and are handed on as float32.
-        unit_range: whether floating-point values must lie in 0..1, as they must for pixels.
-        positive: setting that must be greater than zero.
-        not_negative: setting that must be zero or more.
-
-    Returns:
-        The decorator. Decorated functions raise a ValueError for anything else, or images that
-        differ in shape.
+        pixels: whether images have one or three channels and are uint8 or floating-point in 0..1.
+            The function gets them as they are. Otherwise they have one channel, are floating-point,
+            and the function gets them as float32.
+        unit_range: whether the values must lie in 0..1 even if they are no pixels.
+        positive: name of a setting that must be greater than zero.
+        not_negative: name of a setting that must be zero or more.
     """
 
     def checked_batch(image: Any, name: str) -> tf.Tensor:
@@ -53,28 +50,30 @@ def takes_images(
         if pixels:
             check_pixels(batch, name=name)
             return batch
-        batch = as_float(batch, name=name)
+        if not batch.dtype.is_floating:
+            raise ValueError(
+                f"{name} must be floating-point, not {batch.dtype.name}: convert it first, with "
+                "to_gray() or normalize()."
+            )
+        check_finite(batch, name=name)
         if unit_range:
             check_unit_range(batch, name=name)
-        return batch
+        return tf.cast(batch, tf.float32)
 
     def decorate(function: Callable[Parameters, tf.Tensor]) -> Callable[Parameters, tf.Tensor]:
         signature = inspect.signature(function)
 
         @tf.autograph.experimental.do_not_convert
         @wraps(function)
-        def checked(*args: Parameters.args, **kwargs: Parameters.kwargs) -> tf.Tensor:
+        def checked(*args: Any, **kwargs: Any) -> tf.Tensor:
             bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            for setting, zero_allowed in ((positive, False), (not_negative, True)):
-                if setting is not None:
-                    value = bound.arguments[setting]
-                    check_not_negative(value, name=setting, zero_allowed=zero_allowed)
+            for name, value in bound.kwargs.items():
+                if name in (positive, not_negative):
+                    check_setting(value, name=name, zero_allowed=name == not_negative)
             images = dict(zip(signature.parameters, bound.args, strict=False))
             batches = {name: checked_batch(image, name) for name, image in images.items()}
-            check_same_shapes(batches)
-            result = function(*batches.values(), **bound.kwargs)
-            return like(result, next(iter(images.values())))
+            check_same_shape(batches)
+            return like(function(*batches.values(), **bound.kwargs), bound.args[0])
 
         return checked
 
@@ -82,29 +81,27 @@ def takes_images(
 
 
 def takes_maps(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
-    """Decorates a function of maps of one shape, so that its body can be the formula alone.
+    """Decorates a function of maps of one shape.
 
-    The function gets float32 tensors. It raises a ValueError if the maps differ in shape, which
-    broadcasting would turn into a wrong number, or hold NaN (checked eagerly only).
+    The function gets float32 tensors. Maps that differ in shape, which broadcasting would turn into
+    a wrong number, are a ValueError, and so is NaN.
     """
     signature = inspect.signature(function)
 
     @tf.autograph.experimental.do_not_convert
     @wraps(function)
     def checked(*args: Any, **kwargs: Any) -> tf.Tensor:
-        maps = {
-            name: tf.cast(values, tf.float32)
-            for name, values in signature.bind(*args, **kwargs).arguments.items()
-        }
+        arguments = signature.bind(*args, **kwargs).arguments
+        maps = {name: tf.cast(values, tf.float32) for name, values in arguments.items()}
         for name, values in maps.items():
             check_finite(values, name=name)
-        check_same_shapes(maps)
+        check_same_shape(maps)
         return function(**maps)
 
     return checked
 
 
-def as_batch(image: Any, *, name: str, channels: tuple[int, ...] = (1,)) -> tf.Tensor:
+def as_batch(image: Any, *, name: str, channels: tuple[int, ...]) -> tf.Tensor:
     """Returns `image` as a rank-4 tensor (N, H, W, C), adding the batch axis where it is missing.
 
     Raises:
@@ -112,24 +109,21 @@ def as_batch(image: Any, *, name: str, channels: tuple[int, ...] = (1,)) -> tf.T
             or a side of known length is shorter than `MINIMUM_SIZE`.
     """
     tensor = tf.convert_to_tensor(image)
+    shape = as_tuple(tensor.shape)
     if tensor.shape.rank not in (3, 4):
+        raise ValueError(f"{name} must have shape (H, W, C) or (N, H, W, C), not {shape}.")
+    height, width, depth = tensor.shape[-3:]
+    if depth not in channels:
+        wanted = " or ".join(map(str, channels))
         raise ValueError(
-            f"{name} must have shape (H, W, C) or (N, H, W, C), not {tuple_of(tensor.shape)}."
+            f"{name} must have {wanted} channel(s) on its last axis, not {depth} (shape {shape})."
         )
-    if tensor.shape[-1] not in channels:
-        wanted = " or ".join(str(number) for number in channels)
+    if any(side is not None and side < MINIMUM_SIZE for side in (height, width)):
         raise ValueError(
-            f"{name} must have {wanted} channel(s) on its last axis, not {tensor.shape[-1]} "
-            f"(shape {tuple_of(tensor.shape)})."
+            f"{name} is {height} x {width} pixels; the smallest image accepted is "
+            f"{MINIMUM_SIZE} x {MINIMUM_SIZE}."
         )
-    batch = tensor if tensor.shape.rank == 4 else tensor[tf.newaxis]
-    for side in batch.shape[1:3]:
-        if side is not None and side < MINIMUM_SIZE:
-            raise ValueError(
-                f"{name} is {batch.shape[1]} x {batch.shape[2]} pixels; the smallest image "
-                f"accepted is {MINIMUM_SIZE} x {MINIMUM_SIZE}."
-            )
-    return batch
+    return tensor if tensor.shape.rank == 4 else tensor[tf.newaxis]
 
 
 def like(batch: tf.Tensor, image: Any) -> tf.Tensor:
@@ -137,34 +131,14 @@ def like(batch: tf.Tensor, image: Any) -> tf.Tensor:
     return batch if np.ndim(image) == 4 else batch[0]
 
 
-def as_float(image: Any, *, name: str) -> tf.Tensor:
-    """Returns a floating-point `image` as float32.
-
-    Raises:
-        ValueError: if the dtype is not a floating one, or a value is NaN or infinite.
-    """
-    tensor = tf.convert_to_tensor(image)
-    if not tensor.dtype.is_floating:
-        raise ValueError(
-            f"{name} must be floating-point, not {tensor.dtype.name}: convert it first, with "
-            "to_gray() or normalize()."
-        )
-    check_finite(tensor, name=name)
-    return tf.cast(tensor, tf.float32)
-
-
 def to_unit_range(batch: tf.Tensor, *, name: str) -> tf.Tensor:
-    """Returns images as float32 in 0..1.
-
-    Raises:
-        ValueError: if they are neither uint8 nor floating-point in 0..1, or a value is NaN.
-    """
+    """Returns images that pass `check_pixels` as float32 in 0..1."""
     check_pixels(batch, name=name)
     return scaled(batch)
 
 
 def scaled(batch: tf.Tensor) -> tf.Tensor:
-    """Returns images that passed `check_pixels` as float32 in 0..1."""
+    """Returns images that have passed `check_pixels` as float32 in 0..1."""
     values = tf.cast(batch, tf.float32)
     return values / 255.0 if batch.dtype == tf.uint8 else values
 
@@ -199,38 +173,32 @@ def check_unit_range(tensor: tf.Tensor, *, name: str) -> None:
         )
 
 
-def check_same_shape(first: tf.Tensor, second: tf.Tensor, *, names: tuple[str, str]) -> None:
-    """Raises ValueError if two tensors differ in shape; sizes unknown until run are checked then.
+def check_same_shape(tensors: dict[str, tf.Tensor]) -> None:
+    """Checks that tensors, given by their names, have one shape.
 
     Raises:
-        ValueError: if the shapes differ.
-        tf.errors.InvalidArgumentError: in graph mode, if shapes unknown before turn out to differ.
+        ValueError: if known sizes differ.
+        tf.errors.InvalidArgumentError: when a graph runs, if sizes that it did not know differ.
     """
-    if not first.shape.is_compatible_with(second.shape):
-        raise ValueError(
-            f"{names[0]} and {names[1]} must have the same shape, not {tuple_of(first.shape)} "
-            f"and {tuple_of(second.shape)}."
-        )
-    if not (first.shape.is_fully_defined() and second.shape.is_fully_defined()):
-        tf.debugging.assert_equal(
-            tf.shape(first), tf.shape(second), f"{names[0]} and {names[1]} differ in shape."
-        )
-
-
-def check_same_shapes(tensors: dict[str, tf.Tensor]) -> None:
-    """Raises ValueError if tensors, given by their names, differ in shape."""
     (first_name, first), *others = tensors.items()
     for name, tensor in others:
-        check_same_shape(first, tensor, names=(first_name, name))
+        if not first.shape.is_compatible_with(tensor.shape):
+            raise ValueError(
+                f"{first_name} and {name} must have the same shape, not {as_tuple(first.shape)} "
+                f"and {as_tuple(tensor.shape)}."
+            )
+        if not (first.shape.is_fully_defined() and tensor.shape.is_fully_defined()):
+            message = f"{first_name} and {name} differ in shape."
+            tf.debugging.assert_equal(tf.shape(first), tf.shape(tensor), message)
 
 
-def check_not_negative(value: float, *, name: str, zero_allowed: bool) -> None:
+def check_setting(value: float, *, name: str, zero_allowed: bool) -> None:
     """Raises ValueError if a setting is negative, infinite, or zero where that has no meaning."""
     if not (0 < value < math.inf or (zero_allowed and value == 0)):
         wanted = "zero or more" if zero_allowed else "greater than zero"
         raise ValueError(f"{name} must be {wanted} and finite, not {value}.")
 
 
-def tuple_of(shape: tf.TensorShape) -> tuple[int | None, ...] | str:
+def as_tuple(shape: tf.TensorShape) -> tuple[int | None, ...] | str:
     """Returns a shape as a plain tuple, for messages."""
-    return "unknown" if shape.rank is None else tuple(shape.as_list())
+    return "unknown" if shape.rank is None else tuple(shape)

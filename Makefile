@@ -82,7 +82,7 @@ test-colab: .venv-colab/.installed ## Run every chapter under the versions that 
 	@echo "All chapters run under Colab's versions (constraints-colab.txt)."
 
 bench: .venv/.installed ## Measure speed beside the original tutorial: diqa_utils/results/speed.json
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.speed
 
 links: .venv/.installed ## Ask every linked site whether its page is still there (needs the web)
 	DIQA_BOOK_EXECUTE=off $(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links

@@ -4,9 +4,8 @@
 
 `FOLDER/biq2021` holds BIQ2021 or a part of it, `FOLDER/pristine` pictures without visible faults.
 The extended predictor is trained with three seeds, DIQA as the paper has it with one, by the
-recipes as they are by default; the library deals the training pictures out. All are measured on the
-500 pictures set aside for validation. Runs are kept in the library's cache folder, and go on there
-when they were stopped. A table is printed and `results/human_ratings.json` written.
+recipes as they are by default, and all are measured on the 500 pictures set aside for validation.
+Runs are kept in the library's cache folder, and go on there when they were stopped.
 
 The official test split is not touched; `diqa evaluate --database biq2021 --split test` measures on
 it.
@@ -19,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import real_data
-from benchmarks.results import rounded, write
+from benchmarks import real_data, results
 from diqa_utils._internal.files import cache_folder
 from diqa_utils._internal.tensorflow import bfloat16_is_fast
 from diqa_utils.inference import load_predictor
@@ -29,29 +27,32 @@ from diqa_utils.ratings.runs import RatingsRun
 from diqa_utils.ratings.training import RatingsRecipe
 
 NAME = "human_ratings"
-DIGITS = 4
 SEEDS = {"extended": (0, 1, 2), "diqa": (0,)}
 METRICS = ("srcc", "plcc", "krcc", "rmse")
 
 
-def run_of(data: Path, folder: Path, predictor: str, seed: int) -> RatingsRun:
-    """Returns a run on the copy of BIQ2021 in a folder, kept in another one."""
-    part = DatabasePart("biq2021", "train", manual_dir=str(data / "biq2021"), partial=True)
-    return RatingsRun(
-        part,
+def trained_card(data: Path, predictor: str, seed: int) -> dict[str, Any]:
+    """Returns the card of a predictor, which is trained first where that has not been done."""
+    folder = cache_folder() / "benchmarks" / NAME
+    run = RatingsRun(
+        DatabasePart("biq2021", "train", manual_dir=str(data / "biq2021"), partial=True),
         folder=str(folder / f"{predictor}-{seed}"),
         pristine=str(data / "pristine"),
         pictures=str(folder / "pictures"),
     )
+    place = Path(run.folder) / "predictor"
+    if not (place / "card.json").exists() or "validation" not in load_predictor(place).card:
+        run.train(replace(RatingsRecipe(predictor=predictor), seed=seed))
+    return load_predictor(place).card
 
 
 def summary(cards: list[dict[str, Any]]) -> dict[str, Any]:
     """Puts the cards of several seeds together: each value, and the median."""
     agreements = [card["validation"]["agreement"] for card in cards]
-    values = {metric: [one[metric]["value"] for one in agreements] for metric in METRICS}
+    values = {metric: [row[metric]["value"] for row in agreements] for metric in METRICS}
     middle = int(np.argsort(values["srcc"])[(len(cards) - 1) // 2])
     return {
-        "seeds": {name: {"values": all_, "median": median(all_)} for name, all_ in values.items()},
+        "seeds": {name: {"values": row, "median": median(row)} for name, row in values.items()},
         "agreement_of_median_seed": agreements[middle],
         "inside_interval": [card["validation"]["inside_interval"] for card in cards],
         "half_width": [card["interval"]["half_width"] for card in cards],
@@ -62,23 +63,12 @@ def summary(cards: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    data = real_data.folder()
-    if data is None:
-        print(f"{real_data.VARIABLE} names no folder: {NAME}.json stays as it is.")
-        return
-    folder = cache_folder() / "benchmarks" / NAME
-    results: dict[str, Any] = {"bfloat16": bfloat16_is_fast()}
-    for predictor, seeds in SEEDS.items():
-        cards = []
-        for seed in seeds:
-            run = run_of(data, folder, predictor, seed)
-            place = Path(run.folder) / "predictor"
-            if not (place / "card.json").exists() or "validation" not in load_predictor(place).card:
-                run.train(replace(RatingsRecipe(predictor=predictor), seed=seed))
-            cards.append(load_predictor(place).card)
-            print(predictor, seed, cards[-1]["validation"], flush=True)
-        results[predictor] = summary(cards)
-    write(NAME, rounded(results, DIGITS))
+    data = real_data.needed()
+    measured = {
+        predictor: summary([trained_card(data, predictor, seed) for seed in seeds])
+        for predictor, seeds in SEEDS.items()
+    }
+    results.write(NAME, {"bfloat16": bfloat16_is_fast(), **measured})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where real pictures and ratings are, on a machine that has some; nothing needs them."""
+"""Where real pictures and ratings are, on a machine that has some."""
 
 import os
 from pathlib import Path
@@ -10,3 +10,10 @@ def folder() -> Path | None:
     """Returns the folder that the environment names, or None where there is none."""
     path = Path(os.environ.get(VARIABLE) or "/nowhere")
     return path if path.is_dir() else None
+
+
+def needed() -> Path:
+    """Returns that folder for a benchmark that cannot do without it."""
+    if (path := folder()) is None:
+        raise SystemExit(f"Set {VARIABLE} to the folder of the real data; nothing was measured.")
+    return path

@@ -12,12 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import real_data
-from benchmarks.results import write
+from benchmarks import real_data, results
 from diqa_utils.datasets import storage
 from diqa_utils.datasets.files import DatabaseFiles
 
-NAME = "score_distributions"
 BINS = 40
 PLACES = {
     "live_iqa": "official-metadata/live",
@@ -27,32 +25,24 @@ PLACES = {
 }
 
 
-def qualities(name: str, files: Path) -> np.ndarray:
-    """Returns the quality of every rated picture (those flagged are left out)."""
+def distribution(name: str, folder: Path) -> dict[str, Any]:
+    """Returns how many rated pictures are in each bin of 0..1, and where the quartiles are."""
     with tempfile.TemporaryDirectory() as nowhere:
-        builder = storage.make_builder(name, Path(nowhere), files, partial=name == "biq2021")
-    with DatabaseFiles(files) as opened:
-        rows = builder.read_rows(opened)
-    scale = builder.database.scale
-    return np.array([scale.quality(row.score) for row in rows if not row.flagged])
-
-
-def summary(quality: np.ndarray) -> dict[str, Any]:
-    """Returns how many pictures are in each bin of 0..1, and where the quartiles are."""
-    counts, _ = np.histogram(quality, BINS, (0, 1))
-    quartiles = np.percentile(quality, [25, 50, 75]).round(3)
-    return {"pictures": len(quality), "counts": counts.tolist(), "quartiles": quartiles.tolist()}
+        builder = storage.make_builder(name, Path(nowhere), folder, partial=name == "biq2021")
+    with DatabaseFiles(folder) as files:
+        rows = builder.read_rows(files)
+    quality = [builder.database.scale.quality(row.score) for row in rows if not row.flagged]
+    return {
+        "pictures": len(quality),
+        "counts": np.histogram(quality, BINS, (0, 1))[0].tolist(),
+        "quartiles": np.percentile(quality, [25, 50, 75]).tolist(),
+    }
 
 
 def main() -> None:
-    data = real_data.folder()
-    if data is None:
-        print(f"{real_data.VARIABLE} names no folder: {NAME}.json stays as it is.")
-        return
-    results = {name: summary(qualities(name, data / place)) for name, place in PLACES.items()}
-    for name, row in results.items():
-        print(f"{name:9} {row['pictures']:6,} pictures, quartiles {row['quartiles']}")
-    write(NAME, results)
+    data = real_data.needed()
+    measured = {name: distribution(name, data / place) for name, place in PLACES.items()}
+    results.write("score_distributions", measured)
 
 
 if __name__ == "__main__":

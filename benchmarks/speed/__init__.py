@@ -1,6 +1,6 @@
 """How fast the library is, beside the original tutorial's way of doing the same work.
 
-Each part measures both in turn, several times, in one run on one machine, and checks first that
-they give the same answer where they are meant to. Times differ from machine to machine; the ratios
-are what to look at.
+Each part measures both in turn, several times, in one run on one machine, and checks that they give
+the same answer where they are meant to. Times differ from machine to machine; the ratios are what
+to look at.
 """

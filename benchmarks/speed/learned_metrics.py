@@ -5,17 +5,16 @@ say, not how long they take. Needs pyiqa, and so PyTorch, which the library does
 `pip install pyiqa`.
 """
 
-import json
-import subprocess
-import sys
+import multiprocessing
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from benchmarks.speed import machine, pictures, scoring
+from benchmarks.speed import machine, pictures, pyiqa_metric, scoring
 from benchmarks.speed.timing import in_turn, seconds
 from benchmarks.speed.training import forward_operations
 from diqa_utils.inference import load_pretrained
@@ -25,63 +24,32 @@ METRICS = ("maniqa", "musiq", "topiq_nr", "hyperiqa", "wadiqam_nr", "cnniqa")
 
 ROUNDS = 7
 
-Sizes = dict[str, float]
-
-
-def of_pyiqa(name: str, stack: ExitStack) -> tuple[Callable[[], float], Sizes]:
-    """Starts a metric's process; returns what makes it score the picture, and what it takes."""
-    process = stack.enter_context(
-        subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.speed.pyiqa_metric", name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-    )
-    stack.callback(process.terminate)
-    lines = iter(process.stdout or ())
-
-    def score() -> float:
-        print(file=process.stdin, flush=True)
-        return float(next(lines))
-
-    for line in lines:  # pyiqa has things to say, too
-        if line.startswith("{"):
-            return score, json.loads(line)
-    raise RuntimeError(f"{name} did not start: is pyiqa installed beside this library?")
-
-
-def ours(picture: np.ndarray) -> tuple[dict[str, Callable[[], Any]], dict[str, Sizes]]:
-    """Returns what scores a picture with the library's predictors, and what that takes."""
-    diqa = {f"diqa_{name}": scoring.diqa(name) for name in machine.precisions()}
-    predictors = {"extended": load_pretrained(), **diqa}
-    ways = {
-        name: lambda predictor=predictor: predictor.score(picture)
-        for name, predictor in predictors.items()
-    }
-    sizes: dict[str, Sizes] = {
-        name: {"million_parameters": predictor.score_model.count_params() / 1e6}
-        for name, predictor in predictors.items()
-    }
-    for name in diqa:
-        operations = sum(forward_operations(*picture.shape[:2]))
-        sizes[name]["billion_multiply_adds"] = operations / 2 / 1e9
-    return ways, sizes
-
 
 def measure() -> dict[str, Any]:
     """Times one picture of 512 x 768 pixels, from its array on, all metrics in turn."""
-    our_ways, sizes = ours(pictures.pairs(1)[0, 1])
+    picture = pictures.pairs(1)[0, 1]
+    diqa = {f"diqa_{precision}": scoring.diqa(precision) for precision in machine.precisions()}
+    sizes: dict[str, dict[str, float]] = {}
     ways: dict[str, Callable[[], Any]] = {}
     with ExitStack() as stack:
         for name in METRICS:
-            ways[name], sizes[name] = of_pyiqa(name, stack)
-        times = in_turn(ways | our_ways, rounds=ROUNDS, warm_up=2)
+            process = stack.enter_context(
+                ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+            )
+            sizes[name] = process.submit(pyiqa_metric.start, name).result()
+            ways[name] = lambda process=process: process.submit(pyiqa_metric.score).result()
+        for name, predictor in {"extended": load_pretrained(), **diqa}.items():
+            sizes[name] = {"million_parameters": predictor.score_model.count_params() / 1e6}
+            ways[name] = lambda predictor=predictor: predictor.score(picture)
+        times = in_turn(ways, rounds=ROUNDS, warm_up=2)
+    for name in diqa:
+        operations = sum(forward_operations(pictures.HEIGHT, pictures.WIDTH))
+        sizes[name]["billion_multiply_adds"] = operations / 2 / 1e9
     return {
         name: {
             **sizes[name],
-            "s": seconds(some),
-            "times_the_extended": median(np.divide(some, times["extended"]).tolist()),
+            "s": seconds(times[name]),
+            "times_the_extended": median(np.divide(times[name], times["extended"]).tolist()),
         }
-        for name, some in times.items()
+        for name in ways
     }

@@ -1,29 +1,21 @@
-"""What the machine is, and how fast it multiplies matrices."""
+"""What the machine is, and what it can do."""
 
 import os
 import platform
-from pathlib import Path
+import resource
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.speed.timing import in_turn
 from diqa_utils._internal.tensorflow import CPU_INFO, bfloat16_is_fast
 
-#: Side of the square matrices whose product is timed.
-SIDE = 4096
 
-PRECISIONS = {"float32": tf.float32, "bfloat16": tf.bfloat16}
-
-
-def description() -> dict[str, Any]:
-    """Returns processor, cores, memory and versions."""
+def measure() -> dict[str, Any]:
+    """Returns processor, cores and versions."""
     return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)) if platform.system() == "Linux" else os.cpu_count(),
         "bfloat16": bfloat16_is_fast(),
         "system": platform.system(),
         "python": platform.python_version(),
@@ -32,8 +24,8 @@ def description() -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
-    lines = CPU_INFO.read_text().splitlines() if Path(CPU_INFO).exists() else []
+def processor() -> str:
+    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
 
@@ -43,24 +35,7 @@ def precisions() -> list[str]:
     return ["float32", "bfloat16"] if bfloat16_is_fast() else ["float32"]
 
 
-def matrix_products() -> dict[str, Any]:
-    """Returns, for each precision, a function that multiplies two matrices."""
-    ways = {}
-    for precision in precisions():
-        factors = [tf.cast(tf.random.normal((SIDE, SIDE)), PRECISIONS[precision]) for _ in "ab"]
-        ways[precision] = tf.function(lambda a=factors[0], b=factors[1]: tf.matmul(a, b))
-    return ways
-
-
-def matmul_gflops(rounds: int = 3) -> dict[str, float]:
-    """Returns how many billion multiplications and additions a second a matrix product does."""
-    times = in_turn(matrix_products(), rounds=rounds)
-    return {name: 2 * SIDE**3 / min(some) / 1e9 for name, some in times.items()}
-
-
-def resident_mib() -> float:
+def peak_mib() -> float:
     """Returns the largest memory that this process has had, in MiB."""
-    import resource
-
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if platform.system() == "Darwin" else 2**10)

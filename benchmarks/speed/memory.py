@@ -1,14 +1,7 @@
-"""Memory and time per picture as the number of pictures grows.
+"""Memory and time per picture as the number of pictures grows."""
 
-python -m benchmarks.speed.memory COMMAND ...    # what the parts run in processes of their own
-"""
-
-import json
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +10,9 @@ import tensorflow as tf
 from PIL import Image
 
 from benchmarks.speed import machine, pictures
+from benchmarks.speed.timing import in_a_process
 from diqa_utils import datasets
+from diqa_utils.inference import load_pretrained
 from diqa_utils.models import build_error_map_model
 from diqa_utils.pipelines import error_map_batches
 from diqa_utils.training import train_error_map_model
@@ -31,7 +26,8 @@ SIDE, PATCH, BATCH = 160, 96, 16
 
 REFERENCES = 100
 
-#: Where examples are kept: as the library does it if nobody says anything, or nowhere.
+#: Where examples are kept: as the library does it if nobody says anything, which is in memory for
+#: a small database and on disk for a larger one; or nowhere, which is what happens to a huge one.
 KEEPING: dict[str, dict[str, int]] = {
     "default": {},
     "streaming": {"memory_limit": 0, "disk_limit": 0},
@@ -62,91 +58,64 @@ def make_database(folder: Path) -> None:
     (folder / "scores.csv").write_text("\n".join(rows) + "\n")
 
 
-def load(files: str, built: str, split: str, seed: int | None = 0) -> tf.data.Dataset:
-    return datasets.load("folder_iqa", split=split, seed=seed, manual_dir=files, data_dir=built)
+def load(folder: Path, split: str) -> tf.data.Dataset:
+    settings = {"manual_dir": folder / "files", "data_dir": folder / "built"}
+    return datasets.load("folder_iqa", split=split, seed=0, **settings)
 
 
-def train(number: str, keeping: str, files: str, built: str) -> None:
-    """Trains on so many pictures; prints the peak of memory and the seconds of a picture."""
-    pictures_of = load(files, built, f"rated[:{number}]")
+def train(number: int, keeping: str, folder: Path) -> dict[str, float]:
+    """Trains on so many pictures; returns the peak of memory and the seconds of a picture."""
+    rated = load(folder, f"rated[:{number}]")
     model = build_error_map_model()
-    held_out = error_map_batches(load(files, built, "rated[-1:]"), batch_size=1)
+    held_out = error_map_batches(load(folder, "rated[-1:]"), batch_size=1)
 
-    def run(dataset: tf.data.Dataset, epochs: int) -> None:
+    def run(images: tf.data.Dataset, epochs: int) -> None:
         batches = error_map_batches(
-            dataset, batch_size=BATCH, patch_size=PATCH, seed=0, **KEEPING[keeping]
+            images, batch_size=BATCH, patch_size=PATCH, seed=0, **KEEPING[keeping]
         )
         train_error_map_model(model, batches, held_out, epochs=epochs, progress=False)
 
-    run(pictures_of.take(BATCH), 1)  # what is slow the first time
-    epochs = max(EPOCHS, SEEN // int(number))
+    run(rated.take(BATCH), 1)  # what is slow the first time
+    epochs = max(EPOCHS, SEEN // number)
     start = time.perf_counter()
-    run(pictures_of, epochs)
-    spent = (time.perf_counter() - start) / epochs / int(number)
-    print(json.dumps({"peak_mib": machine.resident_mib(), "s_per_picture": spent}))
+    run(rated, epochs)
+    spent = (time.perf_counter() - start) / epochs / number
+    return {"peak_mib": machine.peak_mib(), "s_per_picture": spent}
 
 
-def score(side: str) -> None:
-    """Scores a picture of side x side pixels; prints the peak of memory before and after."""
-    from diqa_utils.inference import load_pretrained
-
+def score(side: int) -> dict[str, float]:
+    """Scores a square picture; returns the peak of memory before and after."""
     predictor = load_pretrained()
     predictor.score(np.zeros((64, 64, 3), np.uint8))
-    picture = np.random.default_rng(0).integers(0, 256, (int(side), int(side), 3), np.uint8)
-    before = machine.resident_mib()
+    picture = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    before = machine.peak_mib()
     predictor.score(picture)
-    print(
-        json.dumps(
-            {
-                "picture_mib": picture.nbytes / 2**20,
-                "before_mib": before,
-                "peak_mib": machine.resident_mib(),
-            }
-        )
-    )
-
-
-def in_a_process(command: str, *arguments: str) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.speed.memory", command, *arguments],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def measure() -> dict[str, Any]:
-    """Trains on more and more pictures, each time in a process of its own.
-
-    Once as the library does it if nobody says anything, which keeps the examples of a small
-    database in memory and those of a larger one on disk; and once with nothing kept, which is what
-    happens to a very large one.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        files, built = str(Path(folder) / "files"), str(Path(folder) / "built")
-        make_database(Path(files))
-        load(files, built, "rated[:1]")  # builds it
-        trained = {
-            keeping: {
-                str(number): in_a_process("train", str(number), keeping, files, built)
-                for number in NUMBERS
-            }
-            for keeping in KEEPING
-        }
-    peaks = {number: one["peak_mib"] for number, one in trained["streaming"].items()}
-    spent = {number: one["s_per_picture"] for number, one in trained["default"].items()}
     return {
-        "peak_1000_mib": peaks["1000"],
-        "peak_20000_mib": peaks["20000"],
-        "growth": peaks["20000"] / peaks["1000"] - 1,
-        "s_per_picture_10000_to_100": spent["10000"] / spent["100"],
-        **trained,
-        "large_picture": in_a_process("score", "3464"),  # 12 megapixels
+        "picture_mib": picture.nbytes / 2**20,
+        "before_mib": before,
+        "peak_mib": machine.peak_mib(),
     }
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"train": train, "score": score}
-
-if __name__ == "__main__":
-    COMMANDS[sys.argv[1]](*sys.argv[2:])
+def measure() -> dict[str, Any]:
+    """Trains on more and more pictures, each time in a process of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_database(folder / "files")
+        load(folder, "rated[:1]")  # builds it
+        trained = {
+            keeping: {
+                str(number): in_a_process(train, number, keeping, folder) for number in NUMBERS
+            }
+            for keeping in KEEPING
+        }
+    few, many = (trained["streaming"][number]["peak_mib"] for number in ("1000", "20000"))
+    spent = {number: row["s_per_picture"] for number, row in trained["default"].items()}
+    return {
+        **trained,
+        "peak_1000_mib": few,
+        "peak_20000_mib": many,
+        "growth": many / few - 1,
+        "s_per_picture_10000_to_100": spent["10000"] / spent["100"],
+        "large_picture": in_a_process(score, 3464),  # 12 megapixels
+    }

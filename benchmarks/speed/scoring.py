@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -38,14 +37,6 @@ def diqa(precision: str) -> Predictor:
     return Predictor(score_model, build_error_map_model(), precision=precision)
 
 
-def tutorial_predict() -> Callable[[np.ndarray], Any]:
-    """Returns the tutorial's way: the picture normalised eagerly, then Keras' `predict`."""
-    _, model = original_tutorial.build_models()
-    return lambda picture: model.predict(
-        original_tutorial.preprocess(picture[None].astype(np.float32)), verbose=0
-    )
-
-
 def check_the_answer(predictor: Predictor, picture: np.ndarray) -> float:
     """Compares a score with what the network says when it is called plainly, in float32."""
     inputs = {
@@ -53,21 +44,18 @@ def check_the_answer(predictor: Predictor, picture: np.ndarray) -> float:
         "hand_crafted": hand_crafted_features(picture[None]),
     }
     plain = np.clip(predictor.score_model(inputs, training=False)[0, 0], 0, 1)
-    return agree(
-        f"{predictor.precision} score",
-        float(predictor.score(picture)),
-        float(plain),
-        tolerance=TOLERANCE[predictor.precision],
-    )
+    precision = predictor.precision
+    score = float(predictor.score(picture))
+    return agree(f"{precision} score", score, plain, tolerance=TOLERANCE[precision])
 
 
 def folder_throughput(predictor: Any) -> dict[str, float]:
     """Times a folder of JPEG files against the same pictures, decoded before."""
-    some = [pair[0] for pair in pictures.pairs(4)]
+    references = pictures.pairs(4)[:, 0]
     with tempfile.TemporaryDirectory() as name:
         for number in range(FILES):
             file = Path(name) / f"{number:03}.jpg"
-            Image.fromarray(some[number % len(some)]).save(file, quality=90)
+            Image.fromarray(references[number % len(references)]).save(file, quality=90)
         decoded = [np.asarray(Image.open(file)) for file in sorted(Path(name).iterdir())]
         times = in_turn(
             {"arrays": lambda: predictor.score(decoded), "folder": lambda: predictor.score(name)},
@@ -81,37 +69,37 @@ def folder_throughput(predictor: Any) -> dict[str, float]:
     }
 
 
-def measure() -> dict[str, Any]:
-    """Times one picture of the tutorial's size, a folder, and a large photograph."""
-    picture = pictures.pairs(1)[0, 1]
-    tutorial, extended = tutorial_predict(), load_pretrained()
-    predictors = {precision: diqa(precision) for precision in machine.precisions()}
-    ways = {"baseline": lambda: tutorial(picture), "extended": lambda: extended.score(picture)}
-    for precision, predictor in predictors.items():
-        ways[precision] = lambda predictor=predictor: predictor.score(picture)
-    times = in_turn(ways, rounds=ROUNDS, warm_up=2)
-    best = list(predictors)[-1]
-    found: dict[str, Any] = {
-        **ratios(times, "baseline", best),
-        "precision": best,
-        "baseline_s": seconds(times["baseline"]),
-        "folder": folder_throughput(extended),
-        "extended": {**ratios(times, "baseline", "extended"), "s": seconds(times["extended"])},
-        "large_picture": large_picture(extended),
-    }
-    for precision, predictor in predictors.items():
-        found[precision] = {
-            **ratios(times, "baseline", precision),
-            "s": seconds(times[precision]),
-            "largest_difference": check_the_answer(predictor, picture),
-            "folder": folder_throughput(predictor),
-        }
-    return found
-
-
 def large_picture(predictor: Any) -> dict[str, float]:
     """Scores a photograph of 12 megapixels; the memory that it takes is measured by `memory`."""
     large = np.tile(pictures.pairs(1)[0, 0], (6, 6, 1))[:3000, :4000]
     start = time.perf_counter()
     predictor.score(large)
     return {"megapixels": large.shape[0] * large.shape[1] / 1e6, "s": time.perf_counter() - start}
+
+
+def measure() -> dict[str, Any]:
+    """Times one picture of the tutorial's size, a folder, and a large photograph."""
+    picture = pictures.pairs(1)[0, 1]
+    _, tutorial = original_tutorial.build_models()
+    extended = load_pretrained()
+    predictors = {precision: diqa(precision) for precision in machine.precisions()}
+    ways: dict[str, Any] = {
+        "baseline": lambda: tutorial.predict(
+            original_tutorial.preprocess(picture[None].astype(np.float32)), verbose=0
+        )
+    }
+    for name, predictor in {"extended": extended, **predictors}.items():
+        ways[name] = lambda predictor=predictor: predictor.score(picture)
+    times = in_turn(ways, rounds=ROUNDS, warm_up=2)
+    measured: dict[str, Any] = {
+        name: {**ratios(times, "baseline", name), "s": seconds(times[name])}
+        for name in ("extended", *predictors)
+    }
+    for name, predictor in predictors.items():
+        measured[name]["largest_difference"] = check_the_answer(predictor, picture)
+    return {
+        **measured,
+        "baseline_s": seconds(times["baseline"]),
+        "folder": folder_throughput(extended),
+        "large_picture": large_picture(extended),
+    }

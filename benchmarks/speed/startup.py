@@ -3,42 +3,43 @@
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from PIL import Image
 
 from benchmarks.speed import pictures
-from benchmarks.speed.timing import in_turn, seconds
+from benchmarks.speed.timing import in_turn
 
 ROUNDS = 7
 
-START_TENSORFLOW = (
-    "from diqa_utils._internal.startup import start_tensorflow_quietly; start_tensorflow_quietly()"
-)
-
-
-def run(*command: str) -> None:
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+PROGRAMS = {
+    "python": "pass",
+    "import": "import diqa_utils",
+    "help": "from diqa_utils.cli import app; app(['--help'])",
+    "tensorflow": "from diqa_utils._internal import startup; startup.start_tensorflow_quietly()",
+    "score": "from diqa_utils.cli import app; import sys; app(['score', sys.argv[1]])",
+}
 
 
 def measure() -> dict[str, Any]:
     """Times whole processes, in turn."""
-    python, command = sys.executable, str(Path(sys.executable).with_name("diqa-score"))
     with tempfile.TemporaryDirectory() as folder:
         photograph = str(Path(folder) / "photograph.jpg")
         Image.fromarray(pictures.pairs(1)[0, 0]).save(photograph, quality=90)
-        times = in_turn(
-            {
-                "python": lambda: run(python, "-c", "pass"),
-                "import": lambda: run(python, "-c", "import diqa_utils"),
-                "help": lambda: run(command, "--help"),
-                "tensorflow": lambda: run(python, "-c", START_TENSORFLOW),
-                "score": lambda: run(command, photograph),
-            },
-            rounds=ROUNDS,
-        )
-    medians = {name: seconds(some)["median"] for name, some in times.items()}
+        ways = {
+            name: partial(
+                subprocess.run,
+                (sys.executable, "-c", program, photograph),
+                check=True,
+                capture_output=True,
+            )
+            for name, program in PROGRAMS.items()
+        }
+        times = in_turn(ways, rounds=ROUNDS)
+    medians = {name: median(rounds) for name, rounds in times.items()}
     return {
         # Without what Python itself takes to start.
         "import_s": medians["import"] - medians["python"],

@@ -1,9 +1,15 @@
-"""Measuring several ways of doing one thing, in turn."""
+"""Measuring several ways of doing one thing, in turn. Without TensorFlow: see `pyiqa_metric`."""
 
+import multiprocessing
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from statistics import median
 from typing import Any
+
+import numpy as np
+
+from diqa_utils._internal.startup import start_tensorflow_quietly
 
 Times = dict[str, list[float]]
 
@@ -12,9 +18,9 @@ def in_turn(ways: Mapping[str, Callable[[], Any]], *, rounds: int, warm_up: int 
     """Calls each way in turn, so that what slows the machine down meets all of them.
 
     Args:
-        ways: functions without arguments, by name.
-        rounds: how often each is timed.
-        warm_up: how often each is called before, untimed: for compiling, and for caches.
+        ways: Functions without arguments, by name.
+        rounds: How often each is timed.
+        warm_up: How often each is called before, untimed: for compiling, and for caches.
 
     Returns:
         Seconds of each call, by name.
@@ -44,8 +50,6 @@ def seconds(times: list[float]) -> dict[str, float]:
 
 def agree(name: str, ours: Any, baseline: Any, *, tolerance: float) -> float:
     """Returns the largest difference of two answers; stops the benchmark if it is too large."""
-    import numpy as np
-
     difference = float(np.max(np.abs(np.asarray(ours, np.float64) - np.asarray(baseline))))
     if not difference <= tolerance:
         raise AssertionError(
@@ -53,3 +57,10 @@ def agree(name: str, ours: Any, baseline: Any, *, tolerance: float) -> float:
             "wrong answer is worth nothing."
         )
     return difference
+
+
+def in_a_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls a function in a fresh process: what others have left in memory does not count."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, start_tensorflow_quietly) as process:
+        return process.submit(function, *arguments).result()

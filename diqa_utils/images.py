@@ -3,11 +3,12 @@
 import io
 import warnings
 from os import PathLike, fspath
+from pathlib import PurePath
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-__all__ = ["decode_image", "read_image"]
+__all__ = ["decode_image", "is_picture_name", "read_image"]
 
 #: ITU-R BT.601 weights of red, green and blue.
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
@@ -42,6 +43,19 @@ def read_image(path: str | PathLike[str]) -> np.ndarray:
     except IsADirectoryError:
         raise ValueError(f"{name!r} is a folder, not a picture file.") from None
     return decode_image(content, name)
+
+
+def is_picture_name(path: str | PathLike[str]) -> bool:
+    """Tells whether a file is called as pictures are: by its ending, in any case.
+
+    Args:
+        path: Name or path of a file, which need not exist.
+
+    Returns:
+        True for the ending of a format that Pillow reads.
+    """
+    suffix = PurePath(path).suffix.lower()
+    return Image.registered_extensions().get(suffix) in Image.OPEN
 
 
 def decode_image(content: bytes, name: str) -> np.ndarray:

@@ -24,7 +24,6 @@ from typing import Any, Self
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from diqa_utils._internal import weight_files
 from diqa_utils._internal.checks import as_batch, to_unit_range
@@ -32,7 +31,7 @@ from diqa_utils._internal.tensorflow import arithmetic, check_precision, compile
 from diqa_utils._internal.tiles import tiles
 from diqa_utils.extended import build_extended_score_model
 from diqa_utils.image_statistics import _from_means, _positions, _sums_over
-from diqa_utils.images import read_image
+from diqa_utils.images import is_picture_name, read_image
 from diqa_utils.maps import DEFAULT_ALPHA, OUTPUT_STRIDE, hand_crafted_features
 from diqa_utils.models import (
     build_error_map_model,
@@ -446,9 +445,8 @@ def picture_files(folder: str | PathLike[str]) -> list[Path]:
 
     Chapter: notebooks/09-prediction.ipynb
     """
-    kinds = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     files = sorted(
-        path for path in Path(folder).iterdir() if path.suffix.lower() in kinds and path.is_file()
+        path for path in Path(folder).iterdir() if is_picture_name(path) and path.is_file()
     )
     if not files:
         raise ValueError(f"There is no picture in {str(folder)!r}: name a folder that has some.")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from diqa_utils.images import read_image
+from diqa_utils.images import is_picture_name, read_image
 
 
 @pytest.fixture
@@ -228,3 +228,10 @@ def test_pixels_of_unknown_range_are_refused(tmp_path, pixels, words):
     path = save(tmp_path / "deep.tif", pixels)
     with pytest.raises(ValueError, match=rf"'.*deep\.tif' has {words}"):
         read_image(path)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "b c.JPEG", "d.png", "e.tif", "f.webp", "g.bmp"])
+def test_a_picture_is_known_by_its_ending(tmp_path, name):
+    assert is_picture_name(tmp_path / name)
+    assert not is_picture_name(f"{name}.txt")
+    assert not is_picture_name(name.partition(".")[0])

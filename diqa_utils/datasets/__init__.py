@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diqa_utils.datasets import storage
-from diqa_utils.datasets.availability import Availability, Catalog
-from diqa_utils.datasets.catalog import CATALOG
+from diqa_utils.datasets.catalog import CATALOG, Availability, Catalog
 from diqa_utils.datasets.splits import (
     assert_disjoint,
     k_folds_by_reference,
@@ -48,12 +47,12 @@ def available(data_dir: str | PathLike[str] | None = None) -> Catalog:
     """Returns the databases that `load` knows: what they hold, and whether they are here.
 
     Args:
-        data_dir: where built databases are kept; the library's cache folder if None.
+        data_dir: Folder of built databases; the library's cache folder if None.
 
     Returns:
         A dictionary by name, which prints as a table: whether the database is built on this
-        machine ("in part" from a partial copy), its counts, its score and direction, where to get
-        it, and its terms of use.
+        machine ("in part" from a partial copy), how many pictures it has, its score and
+        direction, where to get it, and its terms of use.
 
     Chapter: notebooks/01-building-the-dataset.ipynb
     """
@@ -85,37 +84,45 @@ def load(
     """Loads a database, building it first where it has not been built.
 
     Args:
-        name: one of the names that `available` lists.
-        split: a part of the database, or TFDS's slicing and adding of parts ("train[:10]",
+        name: One of the names that `available` lists.
+        split: Part of the database, or TFDS's slicing and adding of parts ("train[:10]",
             "rated+pristine"). If None, all parts but the one that is left out by default
             (`pristine` in LIVE, `synthetic` in TID2013).
-        references: loads only the pictures of these references; needs a split.
-        seed: shuffles anew in every pass, before pictures are decoded; None keeps one order.
-        data_dir: where built databases are kept; the library's cache folder if None.
-        manual_dir: the folder, or the archive, with the files that a person has to fetch. Only
-            needed for building; `manual/NAME` below the folder of built databases if None.
-        partial: accepts a copy that does not have all rows of the release. Every row that it has
-            must still be right and have its pictures.
-        download: fetches the files first, for a database that may be fetched (`biq2021`).
-        **options: of "folder_iqa" only: `scores`, the name of its table ("scores.csv"); `scale`,
-            the lowest and the highest score that there can be, (0, 1) if not given; and
+        references: The only references whose pictures are wanted; needs a split.
+        seed: Seed that shuffles anew in every pass, before pictures are decoded; None keeps one
+            order.
+        data_dir: Folder of built databases; the library's cache folder if None.
+        manual_dir: Folder or archive with the files that a person has to fetch. Only needed for
+            building; `manual/NAME` below the folder of built databases if None.
+        partial: True accepts a copy that does not have all rows of the release. Every row that it
+            has must still be right and have its pictures.
+        download: True fetches the files first, for a database that may be fetched (`biq2021`).
+        **options: Settings of "folder_iqa" alone: `scores`, the name of its table ("scores.csv");
+            `scale`, the lowest and the highest score that there can be, (0, 1) if not given; and
             `higher_is_better`, True if not given.
 
     Returns:
         A dataset of feature dictionaries; for `split=None` a dictionary of datasets by split.
 
     Raises:
-        ValueError: if the database, the split or a reference is not known, or a file of the
+        ValueError: If the database, the split or a reference is not known, or a file of the
             database is not as its owners ship it.
-        FileNotFoundError: if a file is missing; tells how to get them if all are.
-        TypeError: if the database does not take one of the options.
-        OSError: if the database cannot be written where it should go.
+        FileNotFoundError: If a file is missing; tells how to get them if all are.
+        TypeError: If the database does not take one of the options.
+        OSError: If the database cannot be written where it should go.
 
     Chapter: notebooks/01-building-the-dataset.ipynb
     """
     if references is not None and split is None:
         raise ValueError("references needs a split: name the part to take them from.")
-    builder = _built(name, data_dir, manual_dir, partial, download, options)
+    builder = storage.prepare(
+        name,
+        _path(data_dir),
+        _path(manual_dir),
+        partial=partial,
+        download=download,
+        options=options,
+    )
     if split is not None:
         return storage.read(builder, split, references=references, seed=seed)
     flag = CATALOG[name].flag
@@ -136,22 +143,24 @@ def read_table(
     """Reads everything about the pictures of a database but the pictures.
 
     Args:
-        name: one of the names that `available` lists.
-        split: as in `load`.
-        data_dir: as in `load`.
-        manual_dir: as in `load`.
-        partial: as in `load`.
-        **options: as in `load`.
+        name: One of the names that `available` lists.
+        split: Part of the database, or TFDS's slicing and adding of parts.
+        data_dir: Folder of built databases; the library's cache folder if None.
+        manual_dir: Folder or archive with the files that a person has to fetch.
+        partial: True accepts a copy that does not have all rows of the release.
+        **options: Settings of "folder_iqa" alone; see `load`.
 
     Returns:
         One array per feature, in the order in which `load` gives the pictures.
 
     Raises:
-        ValueError: as `load` does; other errors too.
+        ValueError: If the database or the split is not known; `load` lists the other errors.
 
     Chapter: notebooks/01-building-the-dataset.ipynb
     """
-    builder = _built(name, data_dir, manual_dir, partial, False, options)
+    builder = storage.prepare(
+        name, _path(data_dir), _path(manual_dir), partial=partial, download=False, options=options
+    )
     return storage.table(builder, split)
 
 
@@ -166,52 +175,31 @@ def verify(
     """Checks a copy of a database as its owners ship it: every row, and every picture.
 
     Args:
-        name: one of the names that `available` lists.
-        data_dir: as in `load`.
-        manual_dir: as in `load`.
-        partial: as in `load`.
-        **options: as in `load`.
+        name: One of the names that `available` lists.
+        data_dir: Folder of built databases, below which `manual/NAME` is looked for.
+        manual_dir: Folder or archive with the files that a person has to fetch.
+        partial: True accepts a copy that does not have all rows of the release.
+        **options: Settings of "folder_iqa" alone; see `load`.
 
     Returns:
-        What was looked at and all problems that were found: missing and damaged files, wrong
-        sizes and counts, ids that occur twice, scores off the scale.
+        What was looked at and all problems that were found: missing and damaged files, pictures
+        and references of different sizes, wrong counts, ids that occur twice, scores off the scale.
 
     Raises:
-        ValueError: if the database is not known, or is made and not fetched.
-        FileNotFoundError: if there are no files at all; tells how to get them.
+        ValueError: If the database is not known, or is made and not fetched.
+        FileNotFoundError: If there are no files at all; tells how to get them.
 
     Chapter: notebooks/01-building-the-dataset.ipynb
     """
-    storage.check_name(name)
+    storage.find_database(name)
     if name == "sample_iqa":
         raise ValueError("sample_iqa is made on this machine: there are no files to verify.")
     from diqa_utils.datasets.verification import verify_files
 
-    root = storage.database_root(_path(data_dir))
-    files_folder = _path(manual_dir)
-    with storage.open_files(name, root, files_folder) as files:
-        builder = storage.make_builder(
-            name, _path(data_dir), files_folder, partial=partial, options=options
-        )
+    folders = _path(data_dir), _path(manual_dir)
+    with storage.open_files(name, *folders) as files:
+        builder = storage.make_builder(name, *folders, partial=partial, options=options)
         return verify_files(builder, name, files)
-
-
-def _built(
-    name: str,
-    data_dir: str | PathLike[str] | None,
-    manual_dir: str | PathLike[str] | None,
-    partial: bool,
-    download: bool,
-    options: dict[str, Any],
-) -> Any:
-    """Returns the builder of a database that is built by now."""
-    root = storage.database_root(_path(data_dir))
-    files = _path(manual_dir)
-    if download and not storage.find_built(name, _path(data_dir)):
-        storage.fetch(name, root, files)
-    builder = storage.make_builder(name, _path(data_dir), files, partial=partial, options=options)
-    storage.prepare(builder, name, root, files)
-    return builder
 
 
 def _path(folder: str | PathLike[str] | None) -> Path | None:

@@ -1,9 +1,6 @@
 """Encoded pictures: which can be stored as they are, and how they are decoded."""
 
 import io
-import re
-import warnings
-from contextlib import AbstractContextManager
 
 import tensorflow as tf
 from PIL import Image
@@ -12,9 +9,6 @@ from diqa_utils.images import decode_image
 
 #: Files of these kinds can be stored as they are; TensorFlow decodes them.
 KINDS = frozenset({"BMP", "JPEG", "MPO", "PNG"})
-
-#: What TensorFlow puts around the reason of an error.
-NOT_FOR_PEOPLE = re.compile(r"\{\{.*?\}+|\[Op:.*", re.DOTALL)
 
 #: The first bytes of a JPEG file.
 JPEG_START = b"\xff\xd8\xff"
@@ -38,11 +32,6 @@ def decode(content: tf.Tensor) -> tf.Tensor:
     )
 
 
-def without_warnings() -> AbstractContextManager[object]:
-    """Keeps Pillow's remarks on unusual files to itself, of all threads: enter it in one only."""
-    return warnings.catch_warnings(action="ignore")
-
-
 def _decode_now(content: bytes) -> tf.Tensor:
     """Decodes as `decode` does, without the cost that `tf.cond` has outside of a graph."""
     if content.startswith(JPEG_START):
@@ -54,11 +43,10 @@ def encoded(content: bytes, name: str) -> tuple[bytes, tuple[int, int]]:
     """Checks a picture file, and returns what to store of it and its (height, width).
 
     Plain files are stored as they are. A file that TensorFlow would show otherwise than
-    `read_image` (turned, transparent, in CMYK, with 16 bits) is stored as PNG. Pillow may warn of
-    unusual files, which are read all the same: see `without_warnings`.
+    `read_image` (turned, transparent, in CMYK, with 16 bits) is stored as PNG.
 
     Raises:
-        ValueError: naming the file, if it is no picture or damaged.
+        ValueError: If the file, which is named, is no picture or damaged.
     """
     if not _is_plain(content):
         pixels = decode_image(content, name)
@@ -67,8 +55,7 @@ def encoded(content: bytes, name: str) -> tuple[bytes, tuple[int, int]]:
     try:
         height, width, _ = _decode_now(content).shape
     except tf.errors.InvalidArgumentError as error:
-        reason = NOT_FOR_PEOPLE.sub("", str(error.message)).strip()
-        raise ValueError(f"{name!r} is damaged and cannot be decoded: {reason}") from error
+        raise ValueError(f"{name!r} is damaged and cannot be decoded: fetch it again.") from error
     return content, (height, width)
 
 

@@ -3,13 +3,14 @@
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from diqa_utils.datasets.catalog import Database
+from diqa_utils.datasets.database import Database
 
-#: How many names a message lists before it says how many more there are.
-NAMES_IN_A_MESSAGE = 5
+#: How many problems a message lists before it says how many more there are.
+PROBLEMS_IN_A_MESSAGE = 5
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,9 @@ def csv_rows(content: bytes, *, name: str, columns: Sequence[str]) -> Iterator[t
     """Yields the place and the cells of each row of a CSV file with at least these columns.
 
     Empty lines are passed over, and so are cells beyond the last title that hold nothing.
+
+    Raises:
+        ValueError: If the file is no table, or a row has too few cells or too many.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -62,6 +66,8 @@ def csv_rows(content: bytes, *, name: str, columns: Sequence[str]) -> Iterator[t
         raise ValueError(f"{name!r} is not a text file in UTF-8: {error}.") from error
     reader = csv.DictReader(io.StringIO(text, newline=""))
     titles = [title.strip() for title in reader.fieldnames or []]
+    if repeated := [title for title in titles if title and titles.count(title) > 1]:
+        raise ValueError(f"{name!r} has the column {repeated[0]!r} twice.")
     missing = [column for column in columns if column not in titles]
     if missing:
         raise ValueError(
@@ -79,7 +85,7 @@ def csv_rows(content: bytes, *, name: str, columns: Sequence[str]) -> Iterator[t
         yield place, {title: (cell or "").strip() for title, cell in cells.items()}
 
 
-def row_problems(rows: Iterable[Row], database: Database) -> Iterator[str]:
+def row_problems(rows: Sequence[Row], database: Database) -> Iterator[str]:
     """Yields what is wrong with single rows: ids that occur twice, scores off the scale."""
     seen: dict[str, str] = {}
     for row in rows:
@@ -92,13 +98,14 @@ def row_problems(rows: Iterable[Row], database: Database) -> Iterator[str]:
             yield f"{row.place}: the score {row.score:g} is outside of the scale, {scale}."
 
 
+def part_of(row: Row, database: Database) -> str:
+    """Returns the name of the part of the database that a row is in."""
+    return database.flag if row.flagged and database.flag else row.split
+
+
 def count_problems(rows: Sequence[Row], database: Database) -> Iterator[str]:
     """Yields where the numbers of pictures and references are not those of the release."""
-    flag = database.flag or "rated"
-    counts = dict.fromkeys(database.counts, 0)
-    for row in rows:
-        part = flag if row.flagged else row.split
-        counts[part] = counts.get(part, 0) + 1
+    counts = Counter(part_of(row, database) for row in rows)
     for part, expected in database.counts.items():
         if counts[part] != expected:
             yield (
@@ -113,25 +120,26 @@ def count_problems(rows: Sequence[Row], database: Database) -> Iterator[str]:
         )
 
 
-def check_rows(rows: Sequence[Row], database: Database, *, complete: bool) -> None:
-    """Raises a ValueError with the first problems of the rows, and the number of all of them.
+def all_problems(rows: Sequence[Row], database: Database, *, complete: bool) -> list[str]:
+    """Returns what is wrong with the rows, one sentence each.
 
     Args:
-        rows: of all parts.
-        database: what they are held against.
-        complete: whether the counts must be those of the release.
+        rows: Rows of all parts.
+        database: What they are held against.
+        complete: Whether the counts must be those of the release.
     """
     problems = list(row_problems(rows, database))
     if complete:
         problems += count_problems(rows, database)
     if not rows:
         problems.append(f"{database.name} has no rows.")
+    return problems
+
+
+def check_rows(rows: Sequence[Row], database: Database, *, complete: bool) -> None:
+    """Raises a ValueError with the first problems of the rows, and the number of all others."""
+    problems = all_problems(rows, database, complete=complete)
     if problems:
-        raise ValueError(shortened(problems))
-
-
-def shortened(problems: Sequence[str]) -> str:
-    """The first few of many sentences."""
-    more = len(problems) - NAMES_IN_A_MESSAGE
-    rest = [f"And {more} more."] if more > 0 else []
-    return " ".join([*problems[:NAMES_IN_A_MESSAGE], *rest])
+        more = len(problems) - PROBLEMS_IN_A_MESSAGE
+        rest = [f"And {more} more."] if more > 0 else []
+        raise ValueError(" ".join([*problems[:PROBLEMS_IN_A_MESSAGE], *rest]))

@@ -24,20 +24,20 @@ REST = "train"
 
 
 def split_by_reference(
-    reference_ids: Iterable[str], parts: Sequence[int], *, seed: int
+    reference_ids: Iterable[str], parts: Sequence[float], *, seed: int
 ) -> tuple[list[str], ...]:
     """Shuffles the distinct references and deals them out in the given proportion.
 
     Args:
-        reference_ids: one id per image, or per reference; repeats do not matter, nor does order.
-        parts: the share of each part, for example (80, 20) or (7, 2, 3).
-        seed: one seed gives one split.
+        reference_ids: One id per image, or per reference; repeats and order do not matter.
+        parts: Share of each part, for example (80, 20) or (7, 2, 3).
+        seed: Seed of the split.
 
     Returns:
         One sorted list of reference ids per part; together they hold every reference once.
 
     Raises:
-        ValueError: if there are fewer references than parts, no parts at all, or a share is not
+        ValueError: If there are fewer references than parts, no parts at all, or a share is not
             greater than zero.
 
     Chapter: notebooks/01-building-the-dataset.ipynb
@@ -60,10 +60,10 @@ def assert_disjoint(**parts: Iterable[str]) -> None:
     """Raises if a reference is in more than one part.
 
     Args:
-        **parts: the reference ids of each part, by its name: `train=..., test=...`.
+        **parts: Reference ids in each part, by its name: `train=..., test=...`.
 
     Raises:
-        ValueError: naming two parts and what they share.
+        ValueError: If two parts share a reference; names both, and what they share.
 
     Chapter: notebooks/01-building-the-dataset.ipynb
     """
@@ -79,21 +79,22 @@ def assert_disjoint(**parts: Iterable[str]) -> None:
 
 
 def repeated_splits(
-    reference_ids: Iterable[str], parts: Sequence[int], *, repeats: int, seed: int
+    reference_ids: Iterable[str], parts: Sequence[float], *, repeats: int, seed: int
 ) -> list[tuple[list[str], ...]]:
     """Splits the references several times, as the field does for one number with a spread.
 
     Args:
-        reference_ids: as in `split_by_reference`.
-        parts: the share of each part, for example (80, 20).
-        repeats: how many splits.
-        seed: one seed gives one list of splits.
+        reference_ids: One id per image, or per reference; repeats and order do not matter.
+        parts: Share of each part, for example (80, 20).
+        repeats: Number of splits.
+        seed: Seed of the list of splits.
 
     Returns:
         One tuple of parts per split, each a sorted list of reference ids.
 
     Raises:
-        ValueError: as `split_by_reference` does, or if there are no repeats.
+        ValueError: If there are no repeats, fewer references than parts, no parts at all, or a
+            share is not greater than zero.
 
     Chapter: notebooks/01-building-the-dataset.ipynb
     """
@@ -110,16 +111,16 @@ def k_folds_by_reference(
     """Deals the references into k parts, each of which is the test once.
 
     Args:
-        reference_ids: as in `split_by_reference`.
-        k: how many folds, two or more.
-        seed: one seed gives one list of folds.
+        reference_ids: One id per image, or per reference; repeats and order do not matter.
+        k: Number of folds, two or more.
+        seed: Seed of the list of folds.
 
     Returns:
         One (training, test) pair per fold, each a sorted list of reference ids. Every reference
         is in the test of exactly one fold.
 
     Raises:
-        ValueError: if there are fewer references than folds, or fewer than two folds.
+        ValueError: If there are fewer references than folds, or fewer than two folds.
 
     Chapter: notebooks/01-building-the-dataset.ipynb
     """
@@ -135,22 +136,20 @@ def set_aside(image_ids: Iterable[str], counts: Mapping[str, int]) -> dict[str, 
 
     The rule needs no seed and no random generator, so that another program, in another language,
     finds the same parts. It is for pictures without a reference, each a scene of its own. It goes
-    by the pictures that are given: more of them, as in a whole release instead of a part of it,
-    make other parts.
+    by the pictures that are given: a whole release makes other parts than a part of it.
 
     Args:
-        image_ids: one id per picture, each once; their order does not matter.
-        counts: how many pictures each part gets, for example
+        image_ids: One id per picture, each once; their order does not matter.
+        counts: Number of pictures in each part, for example
             {"validation": 500, "calibration": 500}; the first part gets the first ones.
 
     Returns:
-        The ids of each part, and of all other pictures as "train", each in the order of the
+        The ids in each part, and those of all other pictures as "train", each in the order of the
         SHA-256 of their UTF-8 text: the first n of a part are a fixed sample of it.
 
     Raises:
-        ValueError: if an id occurs twice, a count is not a whole number of one or more, a part is
-            called "train", or nothing is left to train on.
-        TypeError: if an id is not text.
+        ValueError: If an id is not text or occurs twice, a count is not a whole number of one or
+            more, a part is called "train", or nothing is left to train on.
 
     Source:
         The SHA-256 is that of the Secure Hash Standard, https://doi.org/10.6028/NIST.FIPS.180-4
@@ -158,31 +157,22 @@ def set_aside(image_ids: Iterable[str], counts: Mapping[str, int]) -> dict[str, 
     Chapter: notebooks/01-building-the-dataset.ipynb
     """
     ids = list(image_ids)
-    _check_parts(ids, counts)
-    ordered = np.array(sorted(ids, key=_sha256))
-    *parts, rest = np.split(ordered, np.cumsum(list(counts.values()), dtype=int))
-    return dict(zip(counts, parts, strict=True)) | {REST: rest}
-
-
-def _sha256(image_id: str) -> bytes:
-    return hashlib.sha256(image_id.encode()).digest()
-
-
-def _check_parts(ids: list[str], counts: Mapping[str, int]) -> None:
-    """Raises if the pictures cannot be dealt out to the parts."""
-    for image_id in ids:
-        if not isinstance(image_id, str):
-            raise TypeError(f"An image id must be text, not {image_id!r}: decode bytes first.")
-    repeated = [image_id for image_id, times in Counter(ids).items() if times > 1]
-    if repeated:
-        raise ValueError(f"{repeated[0]!r} is there more than once: give the id of each picture.")
+    for image_id, times in Counter(ids).items():
+        if not isinstance(image_id, str) or times > 1:
+            raise ValueError(
+                f"image_ids has {image_id!r} {times} time(s): give an id once, as text."
+            )
     for part, count in counts.items():
-        if part == REST:
-            raise ValueError(f"{REST!r} is the part of all other pictures: it takes no count.")
-        if not isinstance(count, Integral) or count < 1:
-            raise ValueError(f"{part} must get a whole number of pictures, 1 or more, not {count}.")
+        if part == REST or not isinstance(count, Integral) or count < 1:
+            raise ValueError(
+                f"counts has {count!r} for {part!r}: give each part but {REST!r}, which gets the "
+                "rest, a whole number of pictures, 1 or more."
+            )
     if sum(counts.values()) >= len(ids):
         raise ValueError(
             f"{sum(counts.values())} of {len(ids)} picture(s) cannot be set aside: nothing would "
             "be left to train on."
         )
+    ordered = sorted(ids, key=lambda image_id: hashlib.sha256(image_id.encode()).digest())
+    *parts, rest = np.split(np.array(ordered), np.cumsum(list(counts.values()), dtype=int))
+    return dict(zip(counts, parts, strict=True)) | {REST: rest}

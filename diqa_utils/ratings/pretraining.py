@@ -17,7 +17,7 @@ from PIL import Image
 
 from diqa_utils._internal.tensorflow import as_it_is, untuned
 from diqa_utils.distortions import DISTORTIONS, FAMILIES, LEVELS, distort
-from diqa_utils.images import read_image
+from diqa_utils.images import is_picture_name, read_image
 from diqa_utils.maps import DEFAULT_ALPHA, DEFAULT_EXPONENT, OUTPUT_STRIDE
 from diqa_utils.pipelines import to_error_map_example
 from diqa_utils.preprocessing import MINIMUM_SIZE
@@ -57,8 +57,7 @@ def pristine_pictures(folder: str | PathLike[str]) -> list[np.ndarray]:
     root = Path(folder)
     if not root.is_dir():
         raise FileNotFoundError(f"There is no folder {str(root)!r}: check the path.")
-    kinds = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in kinds)
+    paths = sorted(path for path in root.rglob("*") if is_picture_name(path))
     if not paths:
         raise ValueError(f"There is no picture below {str(root)!r}: name a folder that has some.")
     pictures = [read_image(path) for path in paths]

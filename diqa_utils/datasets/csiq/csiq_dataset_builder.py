@@ -7,7 +7,8 @@ from typing import Any
 
 import openpyxl
 
-from diqa_utils.datasets.builder import IqaBuilder, instructions
+from diqa_utils.datasets.builder import IqaBuilder
+from diqa_utils.datasets.csiq import DATABASE
 from diqa_utils.datasets.files import DatabaseFiles
 from diqa_utils.datasets.rows import Row, to_number, to_whole_number
 
@@ -29,7 +30,7 @@ TYPES = {
 class Builder(IqaBuilder):
     """TFDS builder of CSIQ from its official release."""
 
-    MANUAL_DOWNLOAD_INSTRUCTIONS = instructions("csiq")
+    MANUAL_DOWNLOAD_INSTRUCTIONS = DATABASE.instructions
 
     def read_rows(self, files: DatabaseFiles) -> list[Row]:
         """Reads the sheet that lists all pictures."""

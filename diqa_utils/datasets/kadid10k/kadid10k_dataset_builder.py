@@ -3,8 +3,9 @@
 import math
 import re
 
-from diqa_utils.datasets.builder import IqaBuilder, instructions
+from diqa_utils.datasets.builder import IqaBuilder
 from diqa_utils.datasets.files import DatabaseFiles
+from diqa_utils.datasets.kadid10k import DATABASE
 from diqa_utils.datasets.rows import Row, csv_rows, to_number
 
 DISTORTIONS = (
@@ -24,7 +25,7 @@ NAME = re.compile(r"i(\d\d)_(\d\d)_(\d\d)\.png", re.IGNORECASE)
 class Builder(IqaBuilder):
     """TFDS builder of KADID-10k from its official release."""
 
-    MANUAL_DOWNLOAD_INSTRUCTIONS = instructions("kadid10k")
+    MANUAL_DOWNLOAD_INSTRUCTIONS = DATABASE.instructions
 
     def read_rows(self, files: DatabaseFiles) -> list[Row]:
         """Reads dmos.csv. Its column `dmos` is a MOS, and `var` the variance of the ratings."""

@@ -1,7 +1,8 @@
 """The sample database: photographs that come inside well-known packages, distorted as in LIVE."""
 
+import itertools
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,24 +51,6 @@ PHOTOGRAPHS: dict[str, Callable[[], np.ndarray]] = {
 }
 
 
-class StableWriter(tfds.core.ExampleWriter):
-    """Writes the fields of each record in sorted order: one database, one file, to the byte.
-
-    protobuf writes them in an order that changes from process to process.
-    """
-
-    def write(self, path: Any, examples: Iterable[tuple[Any, bytes]]) -> Any:
-        """Writes the serialised `examples`, (key, record) each, to the file at `path`."""
-        parse = tf.train.Example.FromString
-        return super().write(
-            path,
-            (
-                (key, parse(record).SerializeToString(deterministic=True))
-                for key, record in examples
-            ),
-        )
-
-
 class Builder(tfds.core.GeneratorBasedBuilder):
     """TFDS builder of `sample_iqa`: 46 pieces of 10 photographs x 5 distortions x 5 levels."""
 
@@ -75,27 +58,24 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     RELEASE_NOTES = {"1.0.0": "First release."}  # noqa: RUF012 - TFDS reads it from the class
 
     def _info(self) -> tfds.core.DatasetInfo:
-        image = tfds.features.Image(shape=(SIDE, SIDE, 3), encoding_format="png")
+        shape = (SIDE, SIDE, 3)
+        image = tfds.features.Image(shape=shape, encoding_format="png")
+        schema = {
+            "distorted_image": image,
+            "reference_image": image,
+            "image_id": tfds.features.Text(),
+            "reference_id": tfds.features.Text(),
+            "scene": tfds.features.Text(),
+            "distortion": tfds.features.Text(),
+            "level": np.int32,
+            "pseudo_dmos": np.float32,
+            "quality": np.float32,
+        }
         return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "distorted_image": image,
-                    "reference_image": image,
-                    "image_id": tfds.features.Text(),
-                    "reference_id": tfds.features.Text(),
-                    "scene": tfds.features.Text(),
-                    "distortion": tfds.features.Text(),
-                    "level": np.int32,
-                    "pseudo_dmos": np.float32,
-                    "quality": np.float32,
-                }
-            ),
+            features=tfds.features.FeaturesDict(schema),
             supervised_keys=("distorted_image", "quality"),
             disable_shuffling=True,
         )
-
-    def _example_writer(self) -> tfds.core.ExampleWriter:
-        return StableWriter(file_format=self.info.file_format)
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         # By photograph: two pieces of one scene are as good as one reference in both parts.
@@ -125,8 +105,9 @@ def cut_pieces(photograph: np.ndarray) -> list[np.ndarray]:
         Up to six uint8 arrays (192, 192, 3), row by row.
     """
     image = np.asarray(Image.fromarray(photograph).convert("RGB"))
-    rows, columns = min(image.shape[0] // SIDE, ROWS), min(image.shape[1] // SIDE, COLUMNS)
-    top, left = (image.shape[0] - rows * SIDE) // 2, (image.shape[1] - columns * SIDE) // 2
+    height, width, _ = image.shape
+    rows, columns = min(height // SIDE, ROWS), min(width // SIDE, COLUMNS)
+    top, left = (height - rows * SIDE) // 2, (width - columns * SIDE) // 2
     return [
         image[row : row + SIDE, column : column + SIDE]
         for row in range(top, top + rows * SIDE, SIDE)
@@ -137,15 +118,15 @@ def cut_pieces(photograph: np.ndarray) -> list[np.ndarray]:
 def distort_piece(piece: np.ndarray, scene: str, number: int) -> Iterator[dict[str, Any]]:
     """Yields the examples of one reference: every distortion at every level."""
     reference_id = f"{scene}-{number}"
-    kinds = [(distortion, level) for distortion in DISTORTIONS for level in LEVELS]
-    # One seed for all levels of a distortion: the same pattern, growing stronger.
-    distorted = [
-        distort(piece, distortion, level, seed=zlib.crc32(f"{reference_id}-{distortion}".encode()))
-        for distortion, level in kinds
-    ]
-    for (distortion, level), image, score in zip(
-        kinds, distorted, pseudo_dmos(piece, np.stack(distorted)), strict=True
-    ):
+    kinds = list(itertools.product(DISTORTIONS, LEVELS))
+    distorted = []
+    for distortion, level in kinds:
+        # One seed for all levels: the same pattern, growing stronger.
+        seed = zlib.crc32(f"{reference_id}-{distortion}".encode())
+        distorted.append(distort(piece, distortion, level, seed=seed))
+    scores = pseudo_dmos(piece, np.stack(distorted))
+    for kind, image, score in zip(kinds, distorted, scores, strict=True):
+        distortion, level = kind
         yield {
             "distorted_image": image,
             "reference_image": piece,

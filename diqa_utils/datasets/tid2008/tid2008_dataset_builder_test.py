@@ -1,18 +1,34 @@
-"""TFDS's own checks of the builder, on made-up files in the layout of the release."""
+"""TID2008's builder on made-up files in the layout of the release."""
 
-import made_up
+from functools import partial
+
 import made_up_case
 import tensorflow_datasets as tfds
 
 from diqa_utils.datasets.tid2008 import tid2008_dataset_builder
+from diqa_utils.datasets.tid2013 import tid2013_dataset_builder_test
+
+make = partial(tid2013_dataset_builder_test.make, distortions=17, levels=4)
 
 
 class Tid2008Test(made_up_case.MadeUpTestCase):
-    """Registered, described by valid tags, readable, and without overlap between splits."""
+    """TID2013's names, fewer of them, and no synthetic part."""
 
     DATASET_CLASS = tid2008_dataset_builder.Builder
     SPLITS = {"rated": 1700}  # noqa: RUF012 - TFDS reads it from the class
-    make = staticmethod(made_up.tid2008)
+    make = staticmethod(make)
+    ROWS = {  # noqa: RUF012
+        ("tid2008", "rated"): {
+            "i25_17_4": {
+                "reference_id": "I25",
+                "distortion": "contrast_change",
+                "level": 4,
+                "score": 8 - 4 - 0.17,
+                "quality": (8 - 4 - 0.17) / 9,
+                "score_std": 0.14,
+            }
+        }
+    }
 
 
 if __name__ == "__main__":

@@ -1,0 +1,283 @@
+"""Building databases and reading them back."""
+
+import errno
+import itertools
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import made_up
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+import diqa_utils
+from diqa_utils import datasets
+from diqa_utils.datasets import storage
+from diqa_utils.datasets.builder import IqaBuilder
+from diqa_utils.datasets.catalog import CATALOG
+from diqa_utils.datasets.sample_iqa import sample_iqa_dataset_builder as sample_iqa
+from diqa_utils.distortions import DISTORTIONS
+
+
+@pytest.fixture(scope="module")
+def kadid(tmp_path_factory):
+    """A part of KADID-10k: two references, 250 pictures."""
+    return made_up.kadid(tmp_path_factory.mktemp("kadid") / "release", references=2)
+
+
+@pytest.fixture(scope="module")
+def csiq(tmp_path_factory):
+    """A folder with CSIQ, built."""
+    root = tmp_path_factory.mktemp("csiq")
+    datasets.load("csiq", data_dir=root, manual_dir=made_up.csiq(root / "release"))
+    return root
+
+
+# The list
+
+
+def test_available_prints_a_table_of_all_databases(csiq, tmp_path):
+    here, nowhere = datasets.available(csiq), datasets.available(tmp_path)
+    assert here["csiq"].built
+    assert not any(nowhere[name].built for name in nowhere if name != "sample_iqa")
+    text, markdown = str(here), here._repr_markdown_()
+    for name, entry in here.items():
+        assert name in text
+        [line] = [line for line in markdown.splitlines() if line.startswith(f"| {name} |")]
+        assert entry.database.home in line
+        assert entry.database.terms in line
+        better = "higher" if entry.database.scale.higher_is_better else "lower"
+        assert f"{better} is better |" in line or name == "folder_iqa"
+    assert "779 rated, 203 pristine if asked for" in markdown
+    assert "10,000 train, 2,000 test" in markdown
+
+
+def test_looking_what_is_available_loads_no_tensorflow():
+    code = "from diqa_utils import datasets; datasets.available()"
+    code += "; import sys; print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_every_database_has_a_folder_in_the_layout_of_tfds_and_stands_in_the_catalogue():
+    folder = Path(datasets.__file__).parent
+    names = {database.folder for database in CATALOG.values()}
+    assert {path.parent.name for path in folder.glob("*/*_dataset_builder.py")} == names
+    for name in names:
+        for file in ("README.md", "CITATIONS.bib", "TAGS.txt", f"{name}_dataset_builder_test.py"):
+            assert (folder / name / file).is_file(), (name, file)
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_higher_quality_is_better_in_every_database(name):
+    scale = CATALOG[name].scale
+    best, worst = scale.highest, scale.lowest
+    if name in {"live_iqa", "live_iqa/raw", "csiq", "sample_iqa"}:  # DMOS
+        best, worst = worst, best
+    assert (scale.quality(best), scale.quality(worst)) == (1, 0)
+    assert scale.quality((best + worst) / 2) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("name", [name for name in CATALOG if name != "sample_iqa"])
+def test_how_to_get_the_files_is_told_where_they_are_missing(tmp_path, name):
+    database = CATALOG[name]
+    usual = tmp_path / "manual" / database.folder
+    for manual_dir in (None, tmp_path / "elsewhere"):
+        with pytest.raises(FileNotFoundError) as caught:
+            datasets.load(name, data_dir=tmp_path, manual_dir=manual_dir)
+        for words in (str(manual_dir or usual), database.home, database.files, "manual_dir"):
+            assert words in str(caught.value)
+    usual.mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="is empty"):
+        datasets.verify(name, data_dir=tmp_path)
+
+
+def test_what_is_not_known_is_named_with_what_is(csiq):
+    for arguments, error, words in [
+        ({"name": "live2"}, ValueError, r"no database 'live2'; known: .*sample_iqa"),
+        ({"split": "train"}, ValueError, r"csiq has no split 'train'; it has rated"),
+        ({"split": "rated+test[:3]"}, ValueError, r"no split 'rated\+test\[:3\]'; it has rated"),
+        ({"split": ""}, ValueError, r"csiq has no split ''; it has rated"),
+        ({"references": ["1600"]}, ValueError, r"references needs a split"),
+        ({"split": "rated", "references": []}, ValueError, r"references is empty: name at"),
+        (
+            {"split": "rated", "references": ["1600", "scene77"]},
+            ValueError,
+            r"no picture of the reference 'scene77'",
+        ),
+        ({"scale": (0, 9)}, TypeError, r"csiq takes no scale: only folder_iqa does"),
+    ]:
+        with pytest.raises(error, match=words):
+            datasets.load(**{"name": "csiq", "data_dir": csiq} | arguments)
+
+
+# Reading
+
+
+def test_parts_are_sliced_and_added_as_tfds_does(csiq, capsys):
+    table = datasets.read_table("csiq", split="rated[:10]+rated[20:25]", data_dir=csiq)
+    loaded = datasets.load("csiq", split="rated[:10]+rated[20:25]", data_dir=csiq)
+    names = [example["image_id"].decode() for example in loaded.as_numpy_iterator()]
+    assert names == table["image_id"].tolist()
+    assert len(names) == 15
+    assert capsys.readouterr().out == ""  # nothing is built again
+
+
+def test_the_part_that_is_flagged_is_left_out_unless_asked_for(tmp_path):
+    settings = {"data_dir": tmp_path, "manual_dir": made_up.live(tmp_path / "release")}
+    parts = datasets.load("live_iqa", **settings)
+    assert {name: len(part) for name, part in parts.items()} == {"rated": 779}
+    assert len(datasets.load("live_iqa", split="rated+pristine", **settings)) == 982
+
+
+def test_pictures_of_some_references_only(csiq):
+    table = datasets.read_table("csiq", split="rated", data_dir=csiq)
+    train, test = datasets.split_by_reference(table["reference_id"], (80, 20), seed=0)
+    loaded = datasets.load("csiq", split="rated", references=test, data_dir=csiq)
+    counts = Counter(example["reference_id"].decode() for example in loaded.as_numpy_iterator())
+    assert counts == Counter(name for name in table["reference_id"] if name in test)
+    assert len(loaded) == counts.total()
+    rest = datasets.load("csiq", split="rated", references=train, data_dir=csiq)
+    assert len(rest) + len(loaded) == 866
+
+
+def test_a_seed_shuffles_anew_in_every_pass_and_alike_in_every_run(csiq):
+    def passes():
+        tf.random.set_seed(0)
+        loaded = datasets.load("csiq", split="rated", seed=3, data_dir=csiq)
+        names = loaded.map(lambda features: features["image_id"])
+        return [list(names.as_numpy_iterator()) for _ in range(2)]
+
+    first, second = passes()
+    assert first != second
+    assert sorted(first) == sorted(second)
+    assert passes() == [first, second]
+
+
+def test_neighbours_on_the_disk_are_mixed(csiq):
+    table = datasets.read_table("csiq", split="rated", data_dir=csiq)
+    for start in range(0, 800, 100):
+        assert len(set(table["reference_id"][start : start + 100])) > 20
+        assert len(set(table["distortion"][start : start + 100])) == 6
+
+
+def test_nobody_waits_for_a_database_to_be_tuned(csiq):
+    pictures = datasets.load("csiq", split="rated", seed=0, data_dir=csiq)
+    assert pictures.options().autotune.enabled is False
+
+
+# Building
+
+
+def test_a_partial_copy_is_only_taken_when_asked_for_and_built_anew_if_it_grows(kadid, tmp_path):
+    settings = {"manual_dir": made_up.copied(kadid, tmp_path / "copy"), "data_dir": tmp_path}
+    words = r"has 250 rows in the part 'rated'.*has 2 references, and"
+    with pytest.raises(ValueError, match=words):
+        datasets.load("kadid10k", **settings)
+    assert not datasets.verify("kadid10k", **settings).ok
+    assert datasets.verify("kadid10k", partial=True, **settings).ok
+
+    text = (kadid / "dmos.csv").read_text()
+    made_up.write(tmp_path / "copy", "dmos.csv", "\n".join(text.splitlines()[:201]))
+    assert len(datasets.load("kadid10k", split="rated", partial=True, **settings)) == 200
+    made_up.write(tmp_path / "copy", "dmos.csv", text)
+    assert len(datasets.load("kadid10k", split="rated", partial=True, **settings)) == 250
+    entry = datasets.available(tmp_path)["kadid10k"]
+    assert (entry.built, entry.built_in_part) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), OSError),
+        (tf.errors.ResourceExhaustedError(None, None, "No space left on device"), OSError),
+        (PermissionError(errno.EACCES, "Permission denied"), OSError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_a_build_that_stops_leaves_nothing_half_made(kadid, tmp_path, monkeypatch, error, expected):
+    calls = itertools.count()
+    example = IqaBuilder.example
+
+    def until_it_stops(self, row, files):
+        if next(calls) == 100:
+            raise error
+        return example(self, row, files)
+
+    settings = {"manual_dir": kadid, "data_dir": tmp_path, "partial": True}
+    with monkeypatch.context() as patch:
+        patch.setattr(IqaBuilder, "example", until_it_stops)
+        with pytest.raises(expected) as caught:
+            datasets.load("kadid10k", **settings)
+    if expected is OSError:
+        assert re.match(
+            r"Nothing was built in '.*': .*(No space|denied).* data_dir", str(caught.value)
+        )
+    assert not list(tmp_path.rglob("*tfrecord*"))
+    assert datasets.available(tmp_path)["kadid10k"].built_in_part is False
+    assert len(datasets.load("kadid10k", split="rated", **settings)) == 250
+
+
+def test_what_a_killed_build_left_is_cleared_away(kadid, tmp_path):
+    settings = {"manual_dir": kadid, "data_dir": tmp_path, "partial": True}
+    datasets.load("kadid10k", **settings)
+    [whole] = tmp_path.glob("kadid10k-*/kadid10k/1.0.0")
+    half_made = Path(tfds.core.utils.file_utils._get_incomplete_dir(whole))  # TFDS's own name
+    whole.rename(half_made)
+    assert datasets.available(tmp_path)["kadid10k"].built_in_part is False
+    assert len(datasets.load("kadid10k", split="rated", **settings)) == 250
+    assert not half_made.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(kadid, tmp_path):
+    made_up.write(tmp_path, "a file", b"")
+    settings = {"manual_dir": kadid, "data_dir": tmp_path / "a file", "partial": True}
+    with pytest.raises(OSError, match=r"Nothing was built in '.*a file.*': .* data_dir"):
+        datasets.load("kadid10k", **settings)
+
+
+def test_a_build_that_another_process_finished_meanwhile_is_used(kadid, tmp_path, monkeypatch):
+    settings = {"manual_dir": kadid, "partial": True}
+    datasets.load("kadid10k", data_dir=tmp_path / "other", **settings)
+    open_files = storage.open_files
+
+    def wait_for_another_process(*arguments):
+        shutil.copytree(tmp_path / "other", tmp_path / "here")
+        return open_files(*arguments)
+
+    monkeypatch.setattr(storage, "open_files", wait_for_another_process)
+    loaded = datasets.load("kadid10k", split="rated", data_dir=tmp_path / "here", **settings)
+    assert len(loaded) == 250
+
+
+def test_a_database_that_its_owners_hand_out_is_not_downloaded(tmp_path):
+    with pytest.raises(ValueError, match=r"csiq cannot be downloaded: its owners hand it out"):
+        datasets.load("csiq", data_dir=tmp_path, download=True)
+
+
+# The sample goes stale
+
+
+def test_changed_code_does_not_meet_an_old_build(sample, monkeypatch):
+    assert datasets.available()["sample_iqa"].built is True
+    monkeypatch.setattr(storage, "source_fingerprint", lambda *sources: "changed")
+    assert datasets.available()["sample_iqa"].built is False
+
+
+def test_a_change_of_any_module_that_makes_the_images_makes_builds_stale():
+    package = Path(diqa_utils.__file__).parent
+
+    def modules_used_by(module):
+        names = {getattr(value, "__module__", None) or "" for value in vars(module).values()}
+        return {name for name in names if name.startswith("diqa_utils.")}
+
+    used = modules_used_by(sample_iqa)
+    families = {DISTORTIONS[distortion].__module__ for distortion in sample_iqa.DISTORTIONS}
+    used = used.union(families, *(modules_used_by(sys.modules[name]) for name in families))
+    assert "diqa_utils.distortions.common" in used
+    files = {Path(sys.modules[name].__file__).relative_to(package).as_posix() for name in used}
+    assert files <= set(storage.SAMPLE_SOURCES)

@@ -120,9 +120,9 @@ def score(
         errors.print(f"Error: {_message(error)}", soft_wrap=True, markup=False)
 
     with _errors_in_words():
-        from diqa_utils.inference import any_predictor
+        from diqa_utils.inference import load_predictor
 
-        loaded = any_predictor(predictor)
+        loaded = load_predictor(predictor)
         if error_maps is not None:
             error_maps.mkdir(parents=True, exist_ok=True)
     paths, problems = _picture_paths(photos)

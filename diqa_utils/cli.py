@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,8 +21,6 @@ from diqa_utils.datasets.catalog import CATALOG
 
 # What needs TensorFlow is imported within the functions: help must not wait for it.
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from diqa_utils.inference import Score
     from diqa_utils.ratings.training import RatingsRecipe
 
@@ -114,24 +112,29 @@ def score(
     cannot be scored is reported on standard error. The others are scored all the same, and the
     exit code is 1.
     """
-    errors = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False)
+    errors: list[Exception] = []
 
     def report(error: Exception) -> None:
-        errors.print(f"Error: {_message(error)}", soft_wrap=True, markup=False)
+        errors.append(error)
+        console.print(f"Error: {_message(error)}", soft_wrap=True, markup=False)
 
     with _errors_in_words():
-        from diqa_utils.inference import any_predictor
+        from diqa_utils.inference import load_predictor, picture_files
 
-        loaded = any_predictor(predictor)
+        loaded = load_predictor(predictor)
         if error_maps is not None:
             error_maps.mkdir(parents=True, exist_ok=True)
-    paths, problems = _picture_paths(photos)
-    for problem in problems:
-        report(problem)
-    failed = len(problems)
+    paths: list[Path] = []
+    for photo in photos:
+        try:
+            paths += picture_files(photo) if photo.is_dir() else [photo]
+        except (ValueError, OSError) as error:
+            report(error)
+    total = len(paths) + len(errors)
     scores: list[tuple[Path, Score]] = []
-    scored_files = loaded.score_files(paths)
-    for path, result in track(scored_files, "scoring", len(paths), console=errors, transient=True):
+    results = loaded.score_files(paths)
+    for path, result in track(results, "scoring", len(paths), console=console, transient=True):
         try:
             if isinstance(result, Exception):
                 raise result
@@ -139,11 +142,10 @@ def score(
             if error_maps is not None:
                 _write_map(error_maps / f"{path.name}.png", loaded.predict_error_map(path))
         except (ValueError, OSError) as error:
-            failed += 1
             report(error)
     _print_scores(scores, format_)
-    if failed:
-        errors.print(f"{failed} of {len(paths) + len(problems)} could not be scored.")
+    if errors:
+        console.print(f"{len(errors)} of {total} could not be scored.")
         raise typer.Exit(1)
 
 
@@ -248,9 +250,8 @@ def evaluate(
             partial=partial,
             options=_own_folder_options(scores, scale, lower_is_better),
         )
-        results: list[Any]
         if repeats is None:
-            results = [runs.measure(predictor, part)]
+            results: list[Any] = [runs.measure(predictor, part)]
         elif folder is None:
             raise ValueError("--repeats needs --folder, where finished repeats are kept.")
         else:
@@ -291,7 +292,7 @@ def prepare(
 ) -> None:
     """Build a database from its files, so that its name loads it."""
     with _errors_in_words():
-        loaded = datasets.load(
+        parts: Any = datasets.load(
             name,
             data_dir=data_dir,
             manual_dir=manual_dir,
@@ -299,7 +300,6 @@ def prepare(
             download=download,
             **_own_folder_options(scores, scale, lower_is_better),
         )
-        parts = cast("dict[str, tf.data.Dataset]", loaded)  # no split was named
         counts = ", ".join(f"{len(dataset):,} in {part!r}" for part, dataset in parts.items())
         typer.echo(f"{name} is ready: {counts}.")
 
@@ -349,20 +349,6 @@ def _message(error: Exception) -> str:
     return f"{error.strerror}: {error.filename!r}" if error.filename else error.strerror
 
 
-def _picture_paths(photos: list[Path]) -> tuple[list[Path], list[Exception]]:
-    """Every file named and every picture in a folder named; an error per folder without any."""
-    from diqa_utils.inference import picture_files
-
-    paths: list[Path] = []
-    problems: list[Exception] = []
-    for photo in photos:
-        try:
-            paths += picture_files(photo) if photo.is_dir() else [photo]
-        except (ValueError, OSError) as error:
-            problems.append(error)
-    return paths, problems
-
-
 def _write_map(path: Path, values: Any) -> None:
     """Writes an error map as a grey picture: black is 0, white is 1."""
     import numpy as np
@@ -374,18 +360,23 @@ def _write_map(path: Path, values: Any) -> None:
 
 def _print_scores(scores: "list[tuple[Path, Score]]", format_: Format) -> None:
     rows = [
-        (str(path), *(round(float(value), DIGITS) for value in (score, score.low, score.high)))
+        {
+            "picture": str(path),
+            "quality": round(float(score), DIGITS),
+            "low": round(score.low, DIGITS),
+            "high": round(score.high, DIGITS),
+        }
         for path, score in scores
     ]
     if format_ is Format.jsonl:
         for row in rows:
-            sys.stdout.write(json.dumps(dict(zip(COLUMNS, row, strict=True))) + "\n")
+            sys.stdout.write(json.dumps(row) + "\n")
     elif format_ is Format.csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
+        writer.writeheader()
         writer.writerows(rows)
-    elif rows:
-        table = Table(*COLUMNS[:2], "interval")
+    elif scores:
+        table = Table("picture", "quality", "interval")
         for path, score in scores:
             table.add_row(str(path), f"{score:.2f}", f"{score.low:.2f} to {score.high:.2f}")
         Console().print(table)

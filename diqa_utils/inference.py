@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,18 +24,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from diqa_utils._internal import weight_files
-from diqa_utils._internal.checks import as_batch, to_unit_range
+from diqa_utils._internal.checks import as_batch, check_pixels, to_unit_range
+from diqa_utils._internal.files import write_atomically
 from diqa_utils._internal.tensorflow import arithmetic, check_precision, compiled
-from diqa_utils._internal.tiles import tiles
+from diqa_utils._internal.tiles import cells, tiles
+from diqa_utils._internal.weight_files import load_weights, save_weights
 from diqa_utils.extended import build_extended_score_model
 from diqa_utils.image_statistics import _from_means, _positions, _sums_over
 from diqa_utils.images import is_picture_name, read_image
 from diqa_utils.maps import DEFAULT_ALPHA, OUTPUT_STRIDE, hand_crafted_features
-from diqa_utils.models import (
-    build_error_map_model,
-    build_score_model,
-)
+from diqa_utils.models import build_error_map_model, build_score_model
 from diqa_utils.preprocessing import normalize
 from diqa_utils.sample_training import Recipe, trained_error_map_model, trained_score_model
 
@@ -44,7 +41,6 @@ __all__ = [
     "ExtendedPredictor",
     "Predictor",
     "Score",
-    "any_predictor",
     "load_predictor",
     "load_pretrained",
     "picture_files",
@@ -60,11 +56,11 @@ RUN_PREDICTOR = "predictor"
 #: Predictors whose weights come with the package, one folder each.
 PACKAGED = Path(__file__).parent / "weights"
 
-#: Pictures of a folder that are read while another one is scored. A large one takes much memory.
-READ_AHEAD = 2
-
-#: What `score` and `load_pretrained` take if nobody says which.
+#: The predictor that `score` and `load_pretrained` take if nobody says which.
 DEFAULT_NAME = "biq2021"
+
+#: Pictures that are read while another one is scored. A large one takes much memory.
+READ_AHEAD = 2
 
 
 class Score(float):
@@ -73,9 +69,9 @@ class Score(float):
     It is a float like any other; the interval comes along.
 
     Attributes:
-        low: the lower end of the interval, 0..1; NaN where the predictor has not been calibrated.
-        high: the upper end.
-        confidence: the share of pictures whose mean rating lies in their interval, 0..1, among
+        low: Lower end of the interval, 0..1; NaN where the predictor has not been calibrated.
+        high: Upper end of the interval, 0..1 or NaN.
+        confidence: Share of pictures whose mean rating lies in their interval, 0..1, among
             pictures like those that the predictor was calibrated on.
 
     Chapter: notebooks/09-prediction.ipynb
@@ -98,34 +94,49 @@ class Score(float):
         return score
 
 
-class _Predictor(ABC):
-    """What both predictors have in common: pictures in any form, error maps, files.
+class Predictor:
+    """DIQA's score model, trained, together with the error-map model of step 1.
 
     Args:
-        score_model: gives the quality.
-        error_map_model: as `build_error_map_model` makes it, trained.
-        card: what is to be known about the predictor, kept beside its weights. `interval` holds
-            `half_width` and `confidence`, if it has been calibrated.
-        precision: of the convolutions of f, as in `train_error_map_model`.
+        score_model: Trained model that `build_score_model` made.
+        error_map_model: Trained model that `build_error_map_model` made.
+        alpha: Slope of the reliability map that the score model was trained with.
+        card: Facts about the predictor, kept beside its weights. `interval` holds `half_width` and
+            `confidence`, if it has been calibrated.
+        precision: Precision of the convolutions: "float32", "bfloat16", or "auto", which takes
+            bfloat16 where the processor has instructions for it. The attribute of this name may
+            be changed at any time.
+
+    Raises:
+        ValueError: If there is no such precision.
     """
 
     #: What the card says of the kind of predictor.
-    kind: str
+    kind = "diqa"
 
     def __init__(
         self,
         score_model: keras.Model,
         error_map_model: keras.Model,
         *,
+        alpha: float = DEFAULT_ALPHA,
         card: Mapping[str, Any] | None = None,
         precision: str = "auto",
     ) -> None:
         check_precision(precision)
         self.score_model = score_model
         self.error_map_model = error_map_model
+        self.alpha = alpha
         self.card = dict(card or {})
         self.precision = precision
-        # A graph of its own: what is normalised in bfloat16 is no longer what f knows.
+
+        def inputs(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+            features = hand_crafted_features(pixels, alpha=alpha)
+            return {"normalized": normalize(pixels), "hand_crafted": features}
+
+        # Graphs of their own: what is normalised in bfloat16 is no longer what f knows.
+        self._inputs = compiled(inputs)
+        self._quality = compiled(lambda inputs: score_model(inputs, training=False)[:, 0])
         self._normalize = compiled(normalize)
         self._error_map = compiled(lambda normalized: error_map_model(normalized, training=False))
 
@@ -133,28 +144,28 @@ class _Predictor(ABC):
         """Scores pictures.
 
         Args:
-            picture: a path, an image, or a list of them; or a folder. Images are (H, W, C) or
-                batches (N, H, W, C), C = 1 or 3; uint8 in 0..255, or floating-point in 0..1; at
-                least 48 x 48 pixels.
+            picture: Path, image, or list of them; or a folder. Images are (H, W, C) or batches
+                (N, H, W, C), C = 1 or 3; uint8 in 0..255, or floating-point in 0..1; at least
+                48 x 48 pixels.
 
         Returns:
-            The quality in 0..1, higher is better, each a `Score` with its interval: one for one
+            Quality in 0..1, higher is better, each a `Score` with its interval: one for one
             picture, a list for a list or a batch, and for a folder a dictionary from the path of
             each picture file in it, in alphabetical order.
 
         Raises:
-            FileNotFoundError: if a path leads nowhere.
-            ValueError: as `read_image` does; if a folder has no picture in it, or an image is not
-                as above.
+            FileNotFoundError: If a path leads nowhere.
+            ValueError: If a file is no picture or damaged, a folder has no picture in it, or an
+                image is not as above.
         """
         if isinstance(picture, list | tuple):
-            return [self.score(one) for one in picture]
-        if isinstance(picture, str | PathLike) and Path(picture).is_dir():
-            return dict(_or_raise(self.score_files(picture_files(picture))))
+            return [self.score(entry) for entry in picture]
         if isinstance(picture, str | PathLike):
-            return dict(_or_raise(self.score_files([picture])))[Path(picture)]
-        qualities = self._qualities(_as_rgb(picture))
-        scores = [self._with_interval(float(np.clip(one, 0, 1))) for one in qualities]
+            if Path(picture).is_dir():
+                return dict(self._scored(picture_files(picture)))
+            [(_, quality)] = self._scored([picture])
+            return quality
+        scores = [self._with_interval(quality) for quality in self._qualities(_as_rgb(picture))]
         return scores if np.ndim(picture) == 4 else scores[0]
 
     def score_files(
@@ -163,7 +174,7 @@ class _Predictor(ABC):
         """Scores picture files one after the other; the next ones are read meanwhile.
 
         Args:
-            paths: of the files.
+            paths: Paths of the files.
 
         Yields:
             Each path, in the given order, with its `Score`, or with the error that says why it has
@@ -182,91 +193,77 @@ class _Predictor(ABC):
         picture itself does not grow with it.
 
         Args:
-            picture: a path or an image, as in `score`, but no batch, list or folder.
+            picture: Path or image that `score` takes, but no batch, list or folder.
 
         Returns:
             float32 array (ceil(H / 4), ceil(W / 4)): the predicted error map, near 0..1.
 
         Raises:
-            FileNotFoundError: if the path leads nowhere.
-            ValueError: as in `score`; for a batch.
+            FileNotFoundError: If the path leads nowhere.
+            ValueError: If the file is no picture or damaged, or the image is not one that `score`
+                takes, or a batch.
         """
-        image = _as_image(picture)
+        image = read_image(picture) if isinstance(picture, str | PathLike) else picture
         if np.ndim(image) == 4:
             raise ValueError(
                 f"predict_error_map takes one image (H, W, C), not shape {np.shape(image)}."
             )
+        pixels = _as_rgb(image)[0]
         # All tiles meet the strides of f in the same way if the sides are multiples of four.
-        padded = _padded(_as_rgb(image)[0], OUTPUT_STRIDE)
-        found = np.empty([side // OUTPUT_STRIDE for side in padded.shape[:2]], np.float32)
+        margins = [(0, -side % OUTPUT_STRIDE) for side in pixels.shape[:2]]
+        padded = np.pad(pixels, [*margins, (0, 0)], mode="symmetric")
+        error_map = np.empty([side // OUTPUT_STRIDE for side in padded.shape[:2]], np.float32)
         for tile in tiles(padded):
             normalized = self._normalize(tile.pixels[np.newaxis])
             with arithmetic(self.precision):
                 predicted = self._error_map(normalized)[0, ..., 0].numpy()
-            found[tile.place(OUTPUT_STRIDE)] = predicted[tile.inside(OUTPUT_STRIDE)]
-        return found
+            error_map[cells(tile.place, OUTPUT_STRIDE)] = predicted[
+                cells(tile.inside, OUTPUT_STRIDE)
+            ]
+        return error_map
 
     def save(self, folder: str | PathLike[str]) -> None:
-        """Saves the weights, the large arrays rounded to float16, and the card, for `load`.
+        """Saves the weights, the large arrays rounded to float16, and the card.
 
         Args:
-            folder: made if it is not there.
+            folder: Folder from which `load_predictor` will load it; made if it is not there.
         """
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
         self.card |= {"predictor": self.kind, **self._settings()}
-        self.card["sha256"] = weight_files.save_weights(path / WEIGHTS, self._models())
-        text = json.dumps(self.card, indent=2, sort_keys=True, ensure_ascii=False)
-        (path / CARD).write_text(text + "\n", encoding="utf-8")
+        self.card["sha256"] = save_weights(path / WEIGHTS, self._models())
+        text = json.dumps(self.card, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        write_atomically(path / CARD, lambda place: place.write_text(text, encoding="utf-8"))
 
     @classmethod
-    def load(cls, folder: str | PathLike[str]) -> Self:
-        """Loads what `save` saved.
-
-        Args:
-            folder: the folder that `save` wrote.
-
-        Returns:
-            The predictor.
-
-        Raises:
-            FileNotFoundError: if a file is missing.
-            ValueError: if the weights are damaged or of another model, or the card is none of such
-                a predictor.
-        """
-        path = Path(folder)
-        if not (path / CARD).exists():
-            raise FileNotFoundError(f"There is no predictor in {str(path)!r}: {CARD} is missing.")
-        try:
-            card = json.loads((path / CARD).read_text(encoding="utf-8"))
-            if card["predictor"] != cls.kind:
-                raise KeyError(cls.kind)
-            predictor, sha256 = cls._from_card(card), card["sha256"]
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{str(path / CARD)!r} is not the card of a predictor of the kind {cls.kind!r}."
-            ) from error
-        weight_files.load_weights(path / WEIGHTS, predictor._models(), sha256=sha256)
-        return predictor
-
-    @abstractmethod
-    def _qualities(self, batch: np.ndarray) -> Iterable[Any]:
-        """The quality of each picture of a batch (N, H, W, 3), near 0..1."""
-
-    @abstractmethod
-    def _settings(self) -> dict[str, Any]:
-        """What the card must hold so that `_from_card` can build the models."""
-
-    @classmethod
-    @abstractmethod
     def _from_card(cls, card: dict[str, Any]) -> Self:
         """Builds the predictor with weights as they were drawn."""
+        alpha = float(card["alpha"])
+        return cls(build_score_model(), build_error_map_model(), alpha=alpha, card=card)
+
+    def _settings(self) -> dict[str, Any]:
+        """What the card must hold so that `_from_card` can build the models."""
+        return {"alpha": self.alpha}
 
     def _models(self) -> dict[str, keras.Model]:
         """The models whose weights are kept, by the name under which they are."""
         return {"score": self.score_model, "error-map": self.error_map_model}
 
+    def _qualities(self, batch: np.ndarray) -> Iterable[float]:
+        """The quality of each picture of a batch (N, H, W, 3), near 0..1."""
+        inputs = self._inputs(batch)
+        with arithmetic(self.precision):
+            return self._quality(inputs).numpy()
+
+    def _scored(self, paths: Iterable[str | PathLike[str]]) -> Iterator[tuple[Path, Score]]:
+        """Scores picture files as `score_files` does, up to the first error."""
+        for path, result in self.score_files(paths):
+            if isinstance(result, Exception):
+                raise result
+            yield path, result
+
     def _with_interval(self, quality: float) -> Score:
+        quality = float(np.clip(quality, 0, 1))
         interval = self.card.get("interval")
         if interval is None:
             return Score(quality)
@@ -275,72 +272,21 @@ class _Predictor(ABC):
         return Score(quality, low, high, float(interval["confidence"]))
 
 
-class Predictor(_Predictor):
-    """DIQA's score model, trained, together with the error-map model of step 1.
-
-    Args:
-        score_model: as `build_score_model` makes it, trained.
-        error_map_model: as `build_error_map_model` makes it, trained.
-        alpha: the slope of the reliability map that the score model was trained with.
-        card: what is to be known about the predictor, kept beside its weights. `interval` holds
-            `half_width` and `confidence`, if it has been calibrated.
-        precision: of the convolutions of f: "float32", "bfloat16", or "auto", which takes bfloat16
-            where the processor has instructions for it. An attribute of this name may be changed at
-            any time.
-
-    Chapter: notebooks/09-prediction.ipynb
-    """
-
-    kind = "diqa"
-
-    def __init__(
-        self,
-        score_model: keras.Model,
-        error_map_model: keras.Model,
-        *,
-        alpha: float = DEFAULT_ALPHA,
-        card: Mapping[str, Any] | None = None,
-        precision: str = "auto",
-    ) -> None:
-        super().__init__(score_model, error_map_model, card=card, precision=precision)
-        self.alpha = alpha
-
-        def inputs(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {
-                "normalized": normalize(pixels),
-                "hand_crafted": hand_crafted_features(pixels, alpha=alpha),
-            }
-
-        self._inputs = compiled(inputs)
-        self._quality = compiled(lambda inputs: score_model(inputs, training=False)[:, 0])
-
-    def _qualities(self, batch: np.ndarray) -> Iterable[Any]:
-        inputs = self._inputs(batch)
-        with arithmetic(self.precision):
-            return self._quality(inputs).numpy()
-
-    def _settings(self) -> dict[str, Any]:
-        return {"alpha": self.alpha}
-
-    @classmethod
-    def _from_card(cls, card: dict[str, Any]) -> Self:
-        alpha = float(card["alpha"])
-        return cls(build_score_model(), build_error_map_model(), alpha=alpha, card=card)
-
-
-class ExtendedPredictor(_Predictor):
+class ExtendedPredictor(Predictor):
     """The extended score model, trained, together with the error-map model of step 1.
 
     A large picture is measured tile by tile, so that the memory that this takes beside the picture
     itself does not grow with it. The tiles give the score of the whole.
 
     Args:
-        score_model: as `build_extended_score_model` makes it, trained.
-        error_map_model: as `build_error_map_model` makes it, trained.
-        card: what is to be known about the predictor, kept beside its weights. `interval` holds
-            `half_width` and `confidence`, if it has been calibrated.
-        precision: of the convolutions that predict the error map, as in `Predictor`. The score is
-            computed in float32 in any case.
+        score_model: Trained model that `build_extended_score_model` made.
+        error_map_model: Trained model that `build_error_map_model` made.
+        card: Facts about the predictor, kept beside its weights, as those of a `Predictor` are.
+        precision: Precision of the convolutions that predict the error map. The score is computed
+            in float32 in any case.
+
+    Raises:
+        ValueError: If there is no such precision.
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
@@ -362,98 +308,56 @@ class ExtendedPredictor(_Predictor):
             return _sums_over(batch, tuple(tf.unstack(box)))
 
         self._sums = compiled(sums)
-        self._of_means = compiled(lambda means: score_model(_from_means(means), training=False))
+        self._quality_of_means = compiled(
+            lambda means: score_model(_from_means(means), training=False)
+        )
 
-    def _qualities(self, batch: np.ndarray) -> Iterable[Any]:
-        return [self._quality(picture) for picture in batch]
-
-    def _quality(self, picture: np.ndarray) -> float:
-        """The quality of one picture (H, W, 3)."""
-        sums = np.zeros(1)
-        for tile in tiles(picture):
-            found = self._sums(tile.pixels, np.array(tile.box))
-            sums = sums + found.numpy().astype(np.float64)
-        means = sums / _positions(*picture.shape[:2]).numpy()
-        return float(self._of_means(tf.constant(means, tf.float32))[0, 0])
+    @classmethod
+    def _from_card(cls, card: dict[str, Any]) -> Self:
+        mean, deviation = (float(card["quality"][name]) for name in ("mean", "deviation"))
+        score_model = build_extended_score_model(mean=mean, deviation=deviation)
+        return cls(score_model, build_error_map_model(), card=card)
 
     def _settings(self) -> dict[str, Any]:
         rescaling = self.score_model.get_layer("score")
         return {"quality": {"mean": rescaling.offset, "deviation": rescaling.scale}}
 
-    @classmethod
-    def _from_card(cls, card: dict[str, Any]) -> Self:
-        quality = card["quality"]
-        score_model = build_extended_score_model(
-            mean=float(quality["mean"]), deviation=float(quality["deviation"])
-        )
-        return cls(score_model, build_error_map_model(), card=card)
+    def _qualities(self, batch: np.ndarray) -> Iterable[float]:
+        for picture in batch:
+            sums = sum(
+                self._sums(tile.pixels, np.array(tile.inside)).numpy().astype(np.float64)
+                for tile in tiles(picture)
+            )
+            means = sums / _positions(*picture.shape[:2]).numpy()
+            yield float(self._quality_of_means(tf.constant(means, tf.float32))[0, 0])
 
 
-def load_predictor(folder: str | PathLike[str]) -> Predictor | ExtendedPredictor:
-    """Loads a predictor of either kind.
-
-    Args:
-        folder: that `save` wrote.
-
-    Returns:
-        The predictor.
-
-    Raises:
-        FileNotFoundError: if a file is missing.
-        ValueError: if the weights are damaged or of another model, or the card is none.
-
-    Chapter: notebooks/11-human-ratings.ipynb
-    """
-    card = Path(folder) / CARD
-    is_diqa = card.exists() and '"predictor": "diqa"' in card.read_text(encoding="utf-8")
-    return Predictor.load(folder) if is_diqa else ExtendedPredictor.load(folder)
-
-
-def any_predictor(predictor: str | PathLike[str]) -> Predictor | ExtendedPredictor:
-    """Loads a predictor by its name or from a folder.
+def load_predictor(source: str | PathLike[str]) -> Predictor:
+    """Loads a predictor of the kind that its card states.
 
     Args:
-        predictor: a name, as in `load_pretrained`, or the folder of a predictor or of the training
-            run that made it.
+        source: Folder of a saved predictor, or of the training run that made it; or a name that
+            `load_pretrained` takes.
 
     Returns:
-        The predictor.
+        A `Predictor`, or an `ExtendedPredictor`.
 
     Raises:
-        ValueError: as `load_predictor` and `load_pretrained` do.
-
-    Chapter: notebooks/11-human-ratings.ipynb
-    """
-    folder = Path(predictor)
-    for place in (folder / RUN_PREDICTOR, folder):
-        if (place / CARD).exists():
-            return load_predictor(place)
-    return load_pretrained(str(predictor))
-
-
-def picture_files(folder: str | PathLike[str]) -> list[Path]:
-    """Returns the files in a folder whose names end as those of pictures do, sorted.
-
-    Args:
-        folder: looked into, but not into the folders in it.
-
-    Returns:
-        Their paths.
-
-    Raises:
-        ValueError: if there is none.
+        FileNotFoundError: If the folder holds no predictor, or its weights are missing.
+        ValueError: If the weights are damaged or another model's, the card is no predictor's, or
+            there is neither a folder nor a predictor of that name.
 
     Chapter: notebooks/09-prediction.ipynb
     """
-    files = sorted(
-        path for path in Path(folder).iterdir() if is_picture_name(path) and path.is_file()
-    )
-    if not files:
-        raise ValueError(f"There is no picture in {str(folder)!r}: name a folder that has some.")
-    return files
+    for folder in (Path(source, RUN_PREDICTOR), Path(source)):
+        if (folder / CARD).exists():
+            return _load(folder)
+    if Path(source).is_dir() and str(source) not in _names():
+        raise FileNotFoundError(f"There is no predictor in {str(source)!r}: {CARD} is missing.")
+    return load_pretrained(str(source))
 
 
-def load_pretrained(name: str = DEFAULT_NAME) -> Predictor | ExtendedPredictor:
+def load_pretrained(name: str = DEFAULT_NAME) -> Predictor:
     """Loads a trained predictor by its name.
 
     Args:
@@ -468,50 +372,82 @@ def load_pretrained(name: str = DEFAULT_NAME) -> Predictor | ExtendedPredictor:
         An `ExtendedPredictor` or a `Predictor`; the same object each time.
 
     Raises:
-        ValueError: if there is no predictor of that name, or its file of weights is damaged.
+        ValueError: If there is no predictor of that name, or its file of weights is damaged.
 
     Chapter: notebooks/09-prediction.ipynb
     """
-    if name == "sample_iqa":
-        return _sample_iqa_predictor()
-    packaged = sorted(card.parent.name for card in PACKAGED.glob(f"*/{CARD}"))
-    if name not in packaged:
-        known = ", ".join([*packaged, "sample_iqa"])
-        raise ValueError(f"There is no predictor {name!r}; known: {known}.")
-    return _packaged_predictor(name)
+    if name not in _names():
+        raise ValueError(f"There is no predictor {name!r}; known: {', '.join(_names())}.")
+    return _pretrained(name)
 
 
 def score(picture: Any, *, name: str = DEFAULT_NAME) -> Any:
     """Scores pictures without a reference.
 
     Args:
-        picture: a path, an image, a list of them or a folder, as in `ExtendedPredictor.score`.
-        name: which predictor, as in `load_pretrained`.
+        picture: Path, image, list of them, or folder: all that `Predictor.score` takes.
+        name: Name of the predictor, one that `load_pretrained` knows.
 
     Returns:
-        The quality in 0..1, higher is better, as in `ExtendedPredictor.score`: a `Score` with its
+        Quality in 0..1, higher is better, as `Predictor.score` returns it: a `Score` with its
         interval for one picture, a list for a list or a batch, a dictionary for a folder.
 
     Raises:
-        FileNotFoundError: if a path leads nowhere.
-        ValueError: as `ExtendedPredictor.score` and `load_pretrained` do.
+        FileNotFoundError: If a path leads nowhere.
+        ValueError: If a picture cannot be scored, or there is no predictor of that name.
 
     Chapter: notebooks/09-prediction.ipynb
     """
     return load_pretrained(name).score(picture)
 
 
+def picture_files(folder: str | PathLike[str]) -> list[Path]:
+    """Returns the files in a folder whose names end as those of pictures do, sorted.
+
+    Args:
+        folder: Folder to look into, but not into the folders in it.
+
+    Returns:
+        Paths of the files.
+
+    Raises:
+        ValueError: If there is none.
+
+    Chapter: notebooks/09-prediction.ipynb
+    """
+    files = sorted(
+        path for path in Path(folder).iterdir() if is_picture_name(path) and path.is_file()
+    )
+    if not files:
+        raise ValueError(f"There is no picture in {str(folder)!r}: name a folder that has some.")
+    return files
+
+
+def _names() -> list[str]:
+    """The names that `load_pretrained` takes."""
+    return [*sorted(card.parent.name for card in PACKAGED.glob(f"*/{CARD}")), "sample_iqa"]
+
+
 @cache
-def _sample_iqa_predictor() -> Predictor:
+def _pretrained(name: str) -> Predictor:
+    if name != "sample_iqa":
+        return _load(PACKAGED / name)
     recipe = Recipe()
     error_map_model, _ = trained_error_map_model(recipe)
     score_model, _ = trained_score_model(recipe)
     return Predictor(score_model, error_map_model, alpha=recipe.alpha)
 
 
-@cache
-def _packaged_predictor(name: str) -> Predictor | ExtendedPredictor:
-    return load_predictor(PACKAGED / name)
+def _load(folder: Path) -> Predictor:
+    """Loads what `Predictor.save` saved."""
+    kinds = {predictor.kind: predictor for predictor in (Predictor, ExtendedPredictor)}
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        predictor, sha256 = kinds[card["predictor"]]._from_card(card), card["sha256"]
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{str(folder / CARD)!r} is not the card of a predictor.") from error
+    load_weights(folder / WEIGHTS, predictor._models(), sha256=sha256)
+    return predictor
 
 
 def _read_ahead(
@@ -535,32 +471,9 @@ def _read_ahead(
             yield reading.popleft().result()
 
 
-def _or_raise(
-    scores: Iterable[tuple[Path, Score | ValueError | OSError]],
-) -> Iterator[tuple[Path, Score]]:
-    """Passes scores on, and raises the first error."""
-    for path, found in scores:
-        if isinstance(found, Exception):
-            raise found
-        yield path, found
-
-
-def _as_image(picture: Any) -> Any:
-    return read_image(picture) if isinstance(picture, str | PathLike) else picture
-
-
 def _as_rgb(image: Any) -> np.ndarray:
     """Checks images and returns them as a batch (N, H, W, 3), of the type that they came in."""
     batch = as_batch(image, name="picture", channels=(1, 3))
-    if (
-        batch.dtype != tf.uint8
-    ):  # of a large uint8 picture this would make a copy four times as large
-        to_unit_range(batch, name="picture")
+    check_pixels(batch, name="picture")
     pixels = batch.numpy()
     return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
-
-
-def _padded(picture: np.ndarray, step: int) -> np.ndarray:
-    """Continues a picture at the right and below until its sides are multiples of `step`."""
-    sides = [(0, -side % step) for side in picture.shape[:2]]
-    return np.pad(picture, [*sides, (0, 0)], mode="symmetric")

@@ -20,10 +20,7 @@ from diqa_utils.datasets.catalog import CATALOG
 from diqa_utils.inference import load_pretrained
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = (
-    *("score", "train", "resume", "evaluate"),
-    *("data list", "data prepare", "data verify"),
-)
+COMMANDS = ["score", "train", "resume", "evaluate", "data list", "data prepare", "data verify"]
 
 
 def run(*arguments, app=app, **environment):
@@ -76,11 +73,6 @@ def test_help_is_whole_sentences_in_80_columns(command):
     assert "..." not in done.output.partition("Commands:")[2], "a summary is cut off"
 
 
-@pytest.mark.parametrize("command", [(), ("data",)])
-def test_without_a_command_there_is_help(command):
-    assert "Commands:" in run(*command).output
-
-
 def test_both_entry_points_exist():
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     loaded = {name: EntryPoint(name, value, "").load() for name, value in scripts.items()}
@@ -101,17 +93,19 @@ def test_csv_has_a_line_for_each_picture(folder, command):
 
 
 def test_json_lines_can_be_read_one_by_one(folder):
-    done = run("score", folder / "coffee.png", folder / "chelsea.png", "--format", "jsonl")
+    files = folder / "coffee.png", folder / "chelsea.png"
+    done = run("score", *files, "--format", "jsonl")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [Path(row["picture"]).name for row in rows] == ["coffee.png", "chelsea.png"]
+    assert [Path(row["picture"]) for row in rows] == list(files)
     assert all(0 <= row["low"] <= row["quality"] <= row["high"] <= 1 for row in rows)
 
 
 def test_a_table_shows_quality_and_interval(folder):
     done = run("score", folder)
     assert done.exit_code == 0, done.output
-    assert "quality" in done.stdout
-    assert " to " in done.stdout
+    quality = load_pretrained().score(folder / "coffee.png")
+    assert f"{quality:.2f}" in done.stdout
+    assert f"{quality.low:.2f} to {quality.high:.2f}" in done.stdout
 
 
 def test_what_cannot_be_scored_is_reported_and_the_rest_is_scored(folder, tmp_path):
@@ -146,10 +140,8 @@ def test_an_unknown_predictor_and_a_wrong_folder_are_named(folder):
 
 
 def test_list_names_every_database(tmp_path):
-    done = run("data", "list", "--data-dir", tmp_path)
-    assert done.exit_code == 0
-    for name in CATALOG:
-        assert name in done.output
+    output = run("data", "list", "--data-dir", tmp_path).output
+    assert [name for name in CATALOG if name not in output] == []
 
 
 def test_prepare_says_what_is_ready(rated, tmp_path):
@@ -179,19 +171,19 @@ def test_verify_lists_all_that_is_wrong_and_exits_with_1(rated):
     assert "line 3 of 'scores.csv': the score 1.5 is outside of the scale, 0 to 1" in done.output
 
 
-@pytest.mark.parametrize("command", ["prepare", "verify"])
-def test_a_mistake_gives_one_sentence_and_exit_code_1(tmp_path, command):
-    done = run("data", command, "tid2014")
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("prepare tid2014", "Error: There is no database 'tid2014'; known: sample_iqa, live_iqa"),
+        ("verify tid2014", "Error: There is no database 'tid2014'; known: sample_iqa, live_iqa"),
+        ("prepare csiq", CATALOG["csiq"].files),
+        ("verify csiq", CATALOG["csiq"].files),
+        ("prepare csiq --download", "Error: csiq cannot be downloaded"),
+        ("verify sample_iqa", "Error: sample_iqa is made on this machine"),
+    ],
+)
+def test_a_mistake_gives_one_sentence_and_exit_code_1(arguments, sentence, tmp_path):
+    done = run("data", *arguments.split(), "--data-dir", tmp_path)
     assert done.exit_code == 1
-    assert "Error: There is no database 'tid2014'; known: sample_iqa, live_iqa" in done.stderr
+    assert sentence in done.stderr
     assert "Traceback" not in done.output
-    done = run("data", command, "csiq", "--data-dir", tmp_path)
-    assert done.exit_code == 1
-    assert CATALOG["csiq"].files in done.stderr
-
-
-def test_what_a_database_does_not_offer_is_refused(tmp_path):
-    done = run("data", "verify", "sample_iqa")
-    assert "Error: sample_iqa is made on this machine" in done.stderr
-    done = run("data", "prepare", "csiq", "--data-dir", tmp_path, "--download")
-    assert "Error: csiq cannot be downloaded" in done.stderr

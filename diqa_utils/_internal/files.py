@@ -36,8 +36,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Writes a file beside its place and moves it there: the new one or the old, never half.
 
     Args:
-        path: place of the file.
-        write: writes it to the path that it is given.
+        path: Place of the file.
+        write: Function that writes it to the path that it is given.
     """
     half_written = path.with_name(f"incomplete-{path.name}")
     write(half_written)

@@ -7,6 +7,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from diqa_utils._internal.files import write_atomically
+
 #: Arrays with more numbers than this are kept in half precision.
 SMALL_ENOUGH = 1024
 
@@ -17,8 +19,8 @@ def save_weights(path: Path, models: Mapping[str, keras.Model]) -> str:
     Large arrays are rounded to float16, small ones (biases, means and variances) stay float32.
 
     Args:
-        path: the file; one that is there is replaced at once or not at all.
-        models: by the name under which `load_weights` finds them.
+        path: Path of the file; one that is there is replaced at once or not at all.
+        models: Models by the name under which `load_weights` looks for them.
 
     Returns:
         The SHA-256 of the file.
@@ -30,45 +32,41 @@ def save_weights(path: Path, models: Mapping[str, keras.Model]) -> str:
         for name, model in models.items()
         for number, values in enumerate(model.get_weights())
     }
-    incomplete = path.with_name(f"incomplete-{path.name}")
-    with open(incomplete, "wb") as file:
-        np.savez_compressed(file, **arrays)
-    incomplete.replace(path)
-    return file_hash(path)
+    write_atomically(path, lambda place: np.savez_compressed(place, **arrays))
+    return _file_hash(path)
 
 
 def load_weights(path: Path, models: Mapping[str, keras.Model], *, sha256: str) -> None:
     """Gives models the weights that `save_weights` wrote.
 
     Args:
-        path: the file.
-        models: of the same architecture, by the same names.
-        sha256: what the file's hash must be.
+        path: Path of the file.
+        models: Models of the same architecture, by the same names.
+        sha256: SHA-256 that the file must have.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is not the one with this hash, or is of other models.
+        ValueError: if the file does not have this hash, or holds the weights of other models.
     """
     if not path.exists():
         raise FileNotFoundError(f"There are no weights at {str(path)!r}: check the path.")
-    if file_hash(path) != sha256:
+    if _file_hash(path) != sha256:
         raise ValueError(
             f"{str(path)!r} is damaged or not the file that belongs here: its SHA-256 is not "
             f"{sha256}. Install the library anew, or copy the file again."
         )
     with np.load(path, allow_pickle=False) as arrays:
         for name, model in models.items():
-            names = [f"{name}/{number:02}" for number in range(len(model.weights))]
-            found = [arrays[one].astype(np.float32) for one in names if one in arrays]
-            wanted = [tuple(weight.shape) for weight in model.weights]
-            if [values.shape for values in found] != wanted:
+            keys = [f"{name}/{number:02}" for number in range(len(model.weights))]
+            weights = [arrays[key].astype(np.float32) for key in keys if key in arrays]
+            if [values.shape for values in weights] != [tuple(w.shape) for w in model.weights]:
                 raise ValueError(f"{str(path)!r} does not hold the weights of a {model.name!r}.")
-            model.set_weights(found)
+            model.set_weights(weights)
             for layer in model.layers:
                 if isinstance(layer, keras.layers.Normalization):
                     layer.finalize_state()  # it computes with what it has made of its weights
 
 
-def file_hash(path: Path) -> str:
+def _file_hash(path: Path) -> str:
     """Returns the SHA-256 of a file, in hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

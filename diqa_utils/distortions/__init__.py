@@ -16,6 +16,8 @@ Source:
         https://doi.org/10.1109/TIP.2006.881959
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from diqa_utils.distortions import (
@@ -28,32 +30,56 @@ from diqa_utils.distortions import (
     noise,
     spatial,
 )
-from diqa_utils.distortions.common import Distortion
 
 __all__ = ["DISTORTIONS", "FAMILIES", "LEVELS", "distort"]
+
+Distortion = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
 #: The levels of every distortion, from hardly visible to severe.
 LEVELS = (1, 2, 3, 4, 5)
 
-_FAMILIES = {
-    "blur": blurs.TYPES,
-    "color": colors.TYPES,
-    "compression": compression.TYPES,
-    "noise": noise.TYPES,
-    "brightness": brightness.TYPES,
-    "spatial": spatial.TYPES,
-    "sharpness and contrast": contrast.TYPES,
+_FAMILIES: dict[str, tuple[Distortion, ...]] = {
+    "blur": (blurs.gaussian_blur, blurs.lens_blur, blurs.motion_blur),
+    "color": (
+        colors.color_diffusion,
+        colors.color_shift,
+        colors.color_quantization,
+        colors.color_saturation_1,
+        colors.color_saturation_2,
+    ),
+    "compression": (compression.jpeg2000, compression.jpeg),
+    "noise": (
+        noise.white_noise,
+        noise.color_component_noise,
+        noise.impulse_noise,
+        noise.multiplicative_noise,
+        noise.denoising,
+    ),
+    "brightness": (brightness.brighten, brightness.darken, brightness.mean_shift),
+    "spatial": (
+        spatial.jitter,
+        spatial.non_eccentricity_patch,
+        spatial.pixelate,
+        spatial.quantization,
+        spatial.color_block,
+    ),
+    "sharpness and contrast": (contrast.high_sharpen, contrast.contrast_change),
 }
 
 #: The 25 types of KADID-10k in its seven families, both in its order.
-FAMILIES: dict[str, tuple[str, ...]] = {family: tuple(types) for family, types in _FAMILIES.items()}
+FAMILIES: dict[str, tuple[str, ...]] = {
+    family: tuple(function.__name__ for function in functions)
+    for family, functions in _FAMILIES.items()
+}
 
 #: Every distortion by its name. Those of `FAMILIES`, and fast fading, which is of LIVE only.
 #:
 #: :meta hide-value:
 DISTORTIONS: dict[str, Distortion] = {
-    name: function for types in _FAMILIES.values() for name, function in types.items()
-} | {"fast_fading": fading.fast_fading}
+    function.__name__: function
+    for functions in (*_FAMILIES.values(), (fading.fast_fading,))
+    for function in functions
+}
 
 
 def distort(image: np.ndarray, distortion: str, level: int, *, seed: int = 0) -> np.ndarray:
@@ -61,17 +87,17 @@ def distort(image: np.ndarray, distortion: str, level: int, *, seed: int = 0) ->
 
     Args:
         image: uint8 (H, W, 3), values in 0..255.
-        distortion: one of `DISTORTIONS`, such as "jpeg" or "motion_blur". Diffusion and
+        distortion: Name of one of `DISTORTIONS`, such as "jpeg" or "motion_blur". Diffusion and
             saturation of colours leave a grey picture as it is.
-        level: 1 (hardly visible) to 5 (severe).
-        seed: of the random distortions; one seed gives one result. The same seed at a higher
-            level gives the same pattern, stronger.
+        level: Strength, 1 (hardly visible) to 5 (severe).
+        seed: Seed for the random distortions; one seed gives one result. The same seed at a
+            higher level gives the same pattern, stronger.
 
     Returns:
         uint8 array of the same shape.
 
     Raises:
-        ValueError: if the distortion or the level is not known, or the image is not uint8
+        ValueError: If the distortion or the level is not known, or the image is not uint8
             (H, W, 3).
 
     Chapter: notebooks/01-building-the-dataset.ipynb

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage, signal
 
-from diqa_utils.distortions.common import Distortion, to_uint8
+from diqa_utils.distortions.common import to_uint8
 
 GAUSSIAN_SIGMA = (0.8, 1.3, 2.0, 3.0, 4.5)
 LENS_RADIUS = (1.2, 2.0, 3.2, 5.0, 8.0)
@@ -49,10 +49,3 @@ def _filter(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     )
     weights = (kernel / kernel.sum()).astype(np.float32)
     return to_uint8(signal.fftconvolve(padded, weights[..., None], mode="valid", axes=(0, 1)))
-
-
-TYPES: dict[str, Distortion] = {
-    "gaussian_blur": gaussian_blur,
-    "lens_blur": lens_blur,
-    "motion_blur": motion_blur,
-}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from diqa_utils.distortions.common import Distortion, to_uint8
+from diqa_utils.distortions.common import to_uint8
 from diqa_utils.distortions.lab import from_lab, to_lab
 
 BRIGHTEN_EXPONENT = (0.88, 0.75, 0.6, 0.45, 0.3)
@@ -29,10 +29,3 @@ def _bend_lightness(image: np.ndarray, exponent: float) -> np.ndarray:
 def mean_shift(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
     """Adds the same to all values, or takes it away: the seed says which."""
     return to_uint8(image + rng.choice([-1.0, 1.0]) * SHIFT[level - 1])
-
-
-TYPES: dict[str, Distortion] = {
-    "brighten": brighten,
-    "darken": darken,
-    "mean_shift": mean_shift,
-}

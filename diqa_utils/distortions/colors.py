@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from diqa_utils.distortions.common import Distortion, to_uint8
+from diqa_utils.distortions.common import to_uint8
 from diqa_utils.distortions.lab import from_lab, to_lab
 from diqa_utils.images import LUMA_WEIGHTS
 
@@ -45,8 +45,8 @@ def _edges(image: np.ndarray) -> np.ndarray:
 def color_quantization(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
     """Leaves few colours, those of a palette made for the picture, and dithers between them."""
     step = max(1, min(image.shape[:2]) // 64)  # some thousand pixels are enough for a palette
-    some = Image.fromarray(image[::step, ::step])
-    palette = some.quantize(PALETTE_SIZE[level - 1], Image.Quantize.MEDIANCUT)
+    sample = Image.fromarray(image[::step, ::step])
+    palette = sample.quantize(PALETTE_SIZE[level - 1], Image.Quantize.MEDIANCUT)
     dithered = Image.fromarray(image).quantize(palette=palette)  # by Floyd and Steinberg
     return np.array(dithered.convert("RGB"))
 
@@ -65,12 +65,3 @@ def color_saturation_2(image: np.ndarray, level: int, rng: np.random.Generator) 
     lab = to_lab(image)
     lab[..., 1:] *= LAB_FACTOR[level - 1]
     return to_uint8(from_lab(lab))
-
-
-TYPES: dict[str, Distortion] = {
-    "color_diffusion": color_diffusion,
-    "color_shift": color_shift,
-    "color_quantization": color_quantization,
-    "color_saturation_1": color_saturation_1,
-    "color_saturation_2": color_saturation_2,
-}

@@ -1,10 +1,6 @@
 """What the families share."""
 
-from collections.abc import Callable
-
 import numpy as np
-
-Distortion = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:

@@ -5,8 +5,6 @@ import io
 import numpy as np
 from PIL import Image
 
-from diqa_utils.distortions.common import Distortion
-
 JPEG_QUALITY = (30, 15, 9, 6, 4)
 JPEG2000_RATIO = (20, 45, 80, 130, 220)
 
@@ -31,6 +29,3 @@ def _encode_and_decode(image: np.ndarray, file_format: str, **settings: object) 
     Image.fromarray(image).save(buffer, file_format, **settings)
     with Image.open(buffer) as decoded:
         return np.array(decoded.convert("RGB"))
-
-
-TYPES: dict[str, Distortion] = {"jpeg2000": jpeg2000, "jpeg": jpeg}

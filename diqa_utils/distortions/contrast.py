@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from diqa_utils.distortions.common import Distortion, to_uint8
+from diqa_utils.distortions.common import to_uint8
 from diqa_utils.images import LUMA_WEIGHTS
 
 SHARPEN_SIGMA = 1.5
@@ -33,9 +33,3 @@ def contrast_change(image: np.ndarray, level: int, rng: np.random.Generator) -> 
         else np.arctanh(value * np.tanh(half / 2)) * 2 / half
     )
     return to_uint8(255 * (1 + curve) / 2)[image]
-
-
-TYPES: dict[str, Distortion] = {
-    "high_sharpen": high_sharpen,
-    "contrast_change": contrast_change,
-}

@@ -3,7 +3,7 @@
 import numpy as np
 import pywt
 
-from diqa_utils.distortions.common import Distortion, to_uint8
+from diqa_utils.distortions.common import to_uint8
 
 WHITE_SIGMA = (8.0, 16.0, 28.0, 46.0, 75.0)
 COMPONENT_SIGMA = (5.0, 10.0, 18.0, 30.0, 50.0)
@@ -60,12 +60,3 @@ def denoising(image: np.ndarray, level: int, rng: np.random.Generator) -> np.nda
 
 def _shrink(band: np.ndarray, threshold: float) -> np.ndarray:
     return band - np.clip(band, -threshold, threshold)
-
-
-TYPES: dict[str, Distortion] = {
-    "white_noise": white_noise,
-    "color_component_noise": color_component_noise,
-    "impulse_noise": impulse_noise,
-    "multiplicative_noise": multiplicative_noise,
-    "denoising": denoising,
-}

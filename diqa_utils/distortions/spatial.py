@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from diqa_utils.distortions.common import Distortion, to_uint8
+from diqa_utils.distortions.common import to_uint8
 
 JITTER_SIGMA = (0.4, 0.8, 1.4, 2.3, 3.8)
 PATCH_SHARE = (0.05, 0.15, 0.3, 0.55, 1.0)
@@ -127,12 +127,3 @@ def _squares(corners: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
     y, x = corners[:, 0, None, None], corners[:, 1, None, None]
     within = np.arange(side)
     return y + within[:, None], x + within
-
-
-TYPES: dict[str, Distortion] = {
-    "jitter": jitter,
-    "non_eccentricity_patch": non_eccentricity_patch,
-    "pixelate": pixelate,
-    "quantization": quantization,
-    "color_block": color_block,
-}

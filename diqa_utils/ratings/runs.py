@@ -32,7 +32,6 @@ from diqa_utils.inference import (
     RUN_PREDICTOR,
     ExtendedPredictor,
     Predictor,
-    any_predictor,
     load_predictor,
 )
 from diqa_utils.ratings.pretraining import pristine_pictures
@@ -338,7 +337,7 @@ def measure(predictor: str | PathLike[str], part: DatabasePart) -> WholeResult:
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
-    loaded = any_predictor(predictor)
+    loaded = load_predictor(predictor)
 
     def predict(dataset: tf.data.Dataset) -> np.ndarray:
         pictures = tqdm(dataset.as_numpy_iterator(), "scoring", len(dataset), leave=False)

@@ -17,11 +17,11 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from diqa_utils.metrics import (
     MINIMUM_PAIRS_FOR_FIT,
-    _is_constant,
-    _pairs,
     fit_logistic,
+    is_constant,
     krcc,
     logistic,
+    paired,
     plcc,
     rmse,
     srcc,
@@ -86,27 +86,28 @@ def evaluate(
     """Measures agreement overall and per group, each with a bootstrap interval.
 
     Args:
-        predictions: one number per image, any scale.
-        targets: one number per image, in the same order.
-        groups: a name per image, for example its distortion; None for the overall row only.
-        clusters: the reference or scene of each image, drawn as a whole by the bootstrap; None
+        predictions: One number per image, on any scale.
+        targets: One number per image, in the same order.
+        groups: A name per image, for example its distortion; None for the overall row only.
+        clusters: The reference or scene of each image, drawn as a whole by the bootstrap; None
             draws single images, which is right only if they are independent. With fewer than ten
             clusters, as in the sample database, intervals are rough.
-        resamples: how many bootstrap samples.
-        confidence: share of the bootstrap samples inside the interval, between 0 and 1.
-        seed: of the bootstrap; one seed gives one result.
+        resamples: Number of bootstrap samples.
+        confidence: Share of the bootstrap samples inside the interval, between 0 and 1.
+        seed: Seed of the bootstrap; one seed gives one result.
 
     Returns:
         The row "overall", then one per group in alphabetical order. Resamples in which a metric
         is not defined (all values equal, too few images) are left out of its interval.
 
     Raises:
-        ValueError: as the metrics do; if groups or clusters are not one per image, a group has
-            fewer than six images or is called "overall", or `confidence` is not between 0 and 1.
+        ValueError: if predictions and targets do not fit each other, see `metrics.paired`, groups
+            or clusters are not one per image, a group has fewer than six images or is called
+            "overall", or `confidence` is not between 0 and 1.
 
     Chapter: notebooks/08-evaluation.ipynb
     """
-    predictions, targets = _pairs(predictions, targets)
+    predictions, targets = paired(predictions, targets)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence}.")
     for name, labels in (("groups", groups), ("clusters", clusters)):
@@ -137,7 +138,7 @@ def to_markdown(rows: Iterable[Agreement]) -> str:
     """Returns an evaluation as a Markdown table.
 
     Args:
-        rows: what `evaluate` returned.
+        rows: Rows of `evaluate`.
 
     Returns:
         A table with a line per row: value and interval of each metric.
@@ -161,10 +162,10 @@ def full_reference_scores(
     authors, 11 pixels wide.
 
     Args:
-        dataset: images of a database, with `reference_image` and `distorted_image` (H, W, 3),
+        dataset: Images of a database, with `reference_image` and `distorted_image` (H, W, 3),
             uint8; at least 48 pixels a side, and for MS-SSIM 176, so that the window fits into
             the coarsest scale, which is a sixteenth.
-        metrics: which ones to compute, of "psnr", "ssim" and "ms_ssim".
+        metrics: Names among "psnr", "ssim" and "ms_ssim".
 
     Returns:
         "psnr" in decibels (infinite where the images are equal), "ssim" in -1..1 and "ms_ssim" in
@@ -193,46 +194,31 @@ def full_reference_scores(
                 f"needs {MINIMUM_SIZE_FOR_MS_SSIM} a side: choose metrics without it."
             )
         for name in metrics:
-            scores[name].append(FULL_REFERENCE[name](reference, distorted))
+            scores[name].append(float(FULL_REFERENCE[name](reference, distorted)))
     if not number:
         raise ValueError("The dataset is empty: there is nothing to score.")
     return {name: np.array(values) for name, values in scores.items()}
 
 
 def _psnr(reference: np.ndarray, distorted: np.ndarray) -> float:
-    with np.errstate(divide="ignore"):
-        return float(peak_signal_noise_ratio(reference, distorted, data_range=1.0))
+    with np.errstate(divide="ignore"):  # equal images
+        return peak_signal_noise_ratio(reference, distorted, data_range=1)
 
 
 def _ssim(reference: np.ndarray, distorted: np.ndarray) -> float:
-    return float(
-        structural_similarity(
-            reference[..., 0],
-            distorted[..., 0],
-            data_range=1.0,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-        )
-    )
-
-
-def _ms_ssim(reference: np.ndarray, distorted: np.ndarray) -> float:
-    return float(_ms_ssim_graph(reference, distorted))
+    authors_window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    pair = reference[..., 0], distorted[..., 0]
+    return structural_similarity(*pair, data_range=1, **authors_window)
 
 
 # Compiled once, for images of any size: some fifty small operations take long one by one.
 @tf.function(input_signature=[tf.TensorSpec((None, None, 1))] * 2, autograph=False)
-def _ms_ssim_graph(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
-    return tf.image.ssim_multiscale(reference, distorted, max_val=1.0)
+def _ms_ssim(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
+    return tf.image.ssim_multiscale(reference, distorted, max_val=1)
 
 
 #: The metrics that see the reference, on grey levels (H, W, 1) in 0..1.
-FULL_REFERENCE: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "psnr": _psnr,
-    "ssim": _ssim,
-    "ms_ssim": _ms_ssim,
-}
+FULL_REFERENCE: dict[str, Callable] = {"psnr": _psnr, "ssim": _ssim, "ms_ssim": _ms_ssim}
 
 
 def _bootstrap(clusters: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -240,7 +226,7 @@ def _bootstrap(clusters: np.ndarray, count: int, rng: np.random.Generator) -> li
     names = np.unique(clusters)
     rows = [np.flatnonzero(clusters == name) for name in names]
     return [
-        np.concatenate([rows[drawn] for drawn in rng.integers(len(names), size=len(names))])
+        np.concatenate([rows[cluster] for cluster in rng.integers(len(names), size=len(names))])
         for _ in range(count)
     ]
 
@@ -249,8 +235,7 @@ def _estimate_all(
     predictions: np.ndarray, targets: np.ndarray, samples: list[np.ndarray], confidence: float
 ) -> dict[str, Estimate]:
     """Returns every metric with its interval."""
-    start = None if _is_constant(predictions) else fit_logistic(predictions, targets)
-    values = _all_metrics(predictions, targets, None)
+    start = None if is_constant(predictions) else fit_logistic(predictions, targets)
     resampled = [
         _all_metrics(predictions[rows], targets[rows], start)
         for rows in samples
@@ -258,17 +243,19 @@ def _estimate_all(
     ]
     tail = (1 - confidence) / 2
     estimates = {}
-    for name, value in values.items():
+    for name, value in _all_metrics(predictions, targets).items():
         defined = [sample[name] for sample in resampled if np.isfinite(sample[name])]
         low, high = np.quantile(defined, [tail, 1 - tail]) if defined else (np.nan, np.nan)
         estimates[name] = Estimate(value, float(low), float(high))
     return estimates
 
 
-def _all_metrics(predictions: np.ndarray, targets: np.ndarray, start: Any) -> dict[str, float]:
-    """Returns every metric, fitting the logistic once for PLCC and RMSE."""
+def _all_metrics(
+    predictions: np.ndarray, targets: np.ndarray, start: np.ndarray | None = None
+) -> dict[str, float]:
+    """Returns every metric; the logistic is fitted once for both PLCC and RMSE."""
     ranks = {"srcc": srcc(predictions, targets), "krcc": krcc(predictions, targets)}
-    if _is_constant(predictions):
+    if is_constant(predictions):
         return ranks | {"plcc": float("nan"), "rmse": float("nan")}
     mapped = logistic(predictions, fit_logistic(predictions, targets, start=start))
     return ranks | {"plcc": plcc(mapped, targets, fit=None), "rmse": rmse(mapped, targets)}

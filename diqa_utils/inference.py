@@ -31,7 +31,9 @@ from diqa_utils._internal.checks import as_batch, to_unit_range
 from diqa_utils._internal.tensorflow import arithmetic, check_precision, compiled
 from diqa_utils._internal.tiles import tiles
 from diqa_utils.extended import build_extended_score_model
-from diqa_utils.image_statistics import _from_means, _positions, _sums_over
+from diqa_utils.image_statistics import partial_sums as _sums_over
+from diqa_utils.image_statistics import statistics_of_means as _from_means
+from diqa_utils.image_statistics import summed_positions as _positions
 from diqa_utils.images import read_image
 from diqa_utils.maps import DEFAULT_ALPHA, OUTPUT_STRIDE, hand_crafted_features
 from diqa_utils.models import (

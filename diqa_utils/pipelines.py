@@ -187,9 +187,8 @@ def score_batches(
         alpha: slope of the reliability map.
         memory_limit: bytes. Normalised images, 4 bytes a pixel, are kept in memory if they need no
             more.
-        disk_limit: bytes. If they need more than that, but no more than this, they are kept on disk
-            as in `error_map_batches`, else made anew in every epoch; examples are then shuffled
-            within a window of 32 MiB.
+        disk_limit: bytes. If they need more than that, but no more than this, they are kept on
+            disk, else made anew in every epoch, which `error_map_batches` explains.
 
     Returns:
         A dataset of (inputs of the score model, quality); float32.
@@ -301,7 +300,7 @@ def random_patches(
 def _random_patch(
     example: tuple[tf.Tensor, tf.Tensor, tf.Tensor], patch_size: int, seed: tf.Tensor
 ) -> tuple[Any, ...]:
-    """Cuts the same square from image and maps, and mirrors every other one."""
+    """Cuts the same square from image and maps, and mirrors half of all squares."""
     normalized, target, reliability = example
     cells = patch_size // OUTPUT_STRIDE
     # Whole cells only: the last cell of a side that is no multiple of four has fewer pixels.

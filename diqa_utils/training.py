@@ -346,7 +346,7 @@ class KeepBest(keras.callbacks.Callback):
     """Does at the end of an epoch of `fit` what the loop of step 1 does at the end of one.
 
     Args:
-        checkpoints: of the model that is trained.
+        checkpoints: files of the model that is trained.
     """
 
     def __init__(self, checkpoints: Checkpoints) -> None:

@@ -30,7 +30,6 @@ from benchmarks import real_data, results
 from diqa_utils import datasets
 from diqa_utils._internal.files import cache_folder, write_atomically
 from diqa_utils._internal.tensorflow import arithmetic, bfloat16_is_fast
-from diqa_utils.losses import weighted_error_map_loss
 from diqa_utils.maps import (
     DEFAULT_ALPHA,
     DEFAULT_EXPONENT,
@@ -40,7 +39,7 @@ from diqa_utils.maps import (
     hand_crafted_features,
 )
 from diqa_utils.metrics import plcc, srcc
-from diqa_utils.models import HIDDEN_L2, MIDDLE, build_error_map_model, build_score_model
+from diqa_utils.models import HIDDEN_L2, HIDDEN_UNITS, MIDDLE, build_feature_extractor
 from diqa_utils.preprocessing import normalize, to_gray
 from diqa_utils.ratings.pretraining import (
     KADID_TYPES,
@@ -49,7 +48,7 @@ from diqa_utils.ratings.pretraining import (
     pristine_pictures,
 )
 from diqa_utils.ratings.runs import deal_out
-from diqa_utils.training import standardize_features
+from diqa_utils.training import standardize_features, train_step
 
 NAME = "ablations"
 SEEDS = (0, 1, 2)
@@ -195,32 +194,17 @@ def rated_pictures(folder: Path) -> Rated:
 # --- The networks ---------------------------------------------------------------------------------
 
 
-def shaved(maps: tf.Tensor, border: int) -> tf.Tensor:
-    """Leaves out the cells at the edges of maps (N, h, w, C)."""
-    return maps[:, border:-border, border:-border] if border else maps
-
-
 def build_error_map_variant(variant: Variant) -> keras.Model:
-    """Builds g(f(.)) with another kernel of g where the variant has one."""
-    model = build_error_map_model()
-    if variant.head_kernel == 1:
-        return model
-    head = layers.Conv2D(
-        1,
-        variant.head_kernel,
-        padding="same",
-        kernel_initializer="zeros",
-        bias_initializer=MIDDLE,
-        name="error_map",
-    )
-    extractor = model.get_layer("feature_extractor")
-    return keras.Model(model.input, head(extractor(model.input)), name="error_map_model")
+    """Builds g(f(.)) with the kernel of g of a variant, and its border shaved off."""
+    normalized = keras.Input((None, None, 1), name="normalized")
+    features = build_feature_extractor()(normalized)
+    start = {"kernel_initializer": "zeros", "bias_initializer": MIDDLE}
+    head = layers.Conv2D(1, variant.head_kernel, padding="same", **start)
+    return keras.Model(normalized, layers.Cropping2D(variant.border)(head(features)))
 
 
 def build_score_variant(extractor: keras.Model, variant: Variant) -> keras.Model:
     """Builds h with the border and the hidden layers of a variant."""
-    if (variant.border, variant.hidden_layers) == (0, 1):
-        return build_score_model(extractor)
     normalized = keras.Input((None, None, 1), name="normalized")
     hand_crafted = keras.Input((2,), name="hand_crafted")
     maps = layers.Cropping2D(variant.border)(extractor(normalized))
@@ -229,10 +213,9 @@ def build_score_variant(extractor: keras.Model, variant: Variant) -> keras.Model
     hidden = layers.Normalization(name="standardized")(features)
     for _ in range(variant.hidden_layers):
         penalty = keras.regularizers.L2(HIDDEN_L2)
-        hidden = layers.Dense(128, "relu", kernel_regularizer=penalty)(hidden)
-    head = layers.Dense(1, kernel_initializer="zeros", bias_initializer=MIDDLE, name="score")
-    inputs = {"normalized": normalized, "hand_crafted": hand_crafted}
-    return keras.Model(inputs, head(hidden), name="score_model")
+        hidden = layers.Dense(HIDDEN_UNITS, "relu", kernel_regularizer=penalty)(hidden)
+    head = layers.Dense(1, kernel_initializer="zeros", bias_initializer=MIDDLE)
+    return keras.Model({"normalized": normalized, "hand_crafted": hand_crafted}, head(hidden))
 
 
 # --- The two steps --------------------------------------------------------------------------------
@@ -243,23 +226,16 @@ def learn_error_maps(model: keras.Model, variant: Variant, seed: int, pictures: 
     schedule = keras.optimizers.schedules.CosineDecay(ERROR_MAP_RATE, ERROR_MAP_STEPS, alpha=0.02)
     optimizer = keras.optimizers.Nadam(schedule, beta_2=BETA_2)
     optimizer.build(model.trainable_variables)
-
-    @tf.function
-    def step(normalized: tf.Tensor, target: tf.Tensor, reliability: tf.Tensor) -> None:
-        with tf.GradientTape() as tape:
-            maps = (target, model(normalized, training=True), reliability)
-            loss = weighted_error_map_loss(*(shaved(values, variant.border) for values in maps))
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-
+    step = tf.function(lambda *batch: train_step(model, optimizer, batch))
+    shaved = layers.Cropping2D(variant.border)
     pairs = damaged_pairs(pictures, BATCH // 4, KADID_TYPES, seed=seed, first=0)
     batches = pairs.map(
         lambda pair: _patches_of_squares(error_map_example(pair, variant), CROP),
         num_parallel_calls=2,
     )
     with arithmetic("auto"):
-        for batch in batches.take(ERROR_MAP_STEPS).prefetch(4):
-            step(*batch)
+        for normalized, target, reliability in batches.take(ERROR_MAP_STEPS).prefetch(4):
+            step(normalized, shaved(target), shaved(reliability))
 
 
 def extractor_after_step_1(

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import ablations, human_ratings
 from diqa_utils.maps import average_reliability_map, downscale, error_map
+from diqa_utils.models import build_error_map_model, build_score_model
 from diqa_utils.preprocessing import normalize, to_gray
 
 
@@ -26,6 +27,18 @@ def test_every_picture_is_drawn_as_often_as_the_others():
     assert counts.max() - counts.min() <= 1
     first = np.sort(drawn[:250])
     np.testing.assert_array_equal(first, rows)
+
+
+def test_the_whole_networks_are_those_of_the_library():
+    whole = ablations.VARIANTS["whole"]
+    error_map_model = ablations.build_error_map_variant(whole)
+    extractor = error_map_model.get_layer("feature_extractor")
+    for ours, expected in (
+        (error_map_model, build_error_map_model()),
+        (ablations.build_score_variant(extractor, whole), build_score_model()),
+    ):
+        shapes = [[weights.shape for weights in model.weights] for model in (ours, expected)]
+        assert shapes[0] == shapes[1]
 
 
 @pytest.fixture

@@ -117,18 +117,3 @@ def build_models() -> tuple[keras.Model, keras.Model]:
     error_maps = keras.Model(normalized, layers.Conv2D(1, 1)(features))
     hidden = layers.Dense(128, activation="relu")(layers.GlobalAveragePooling2D()(features))
     return error_maps, keras.Model(normalized, layers.Dense(1)(hidden))
-
-
-def train_both_steps(
-    normalized: tf.Tensor, target: tf.Tensor, reliability: tf.Tensor, score: tf.Tensor
-) -> None:
-    """Makes one step of each training, with one optimizer for both models."""
-    error_maps, scores = build_models()
-    optimizer = keras.optimizers.Nadam(2e-4)
-    with tf.GradientTape() as tape:
-        value = loss(target, error_maps(normalized), reliability)
-    gradients = tape.gradient(value, error_maps.trainable_variables)
-    optimizer.apply_gradients(zip(gradients, error_maps.trainable_variables, strict=True))
-
-    scores.compile(optimizer=optimizer, loss="mse")
-    scores.fit(normalized, score, batch_size=1, verbose=0)

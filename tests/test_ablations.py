@@ -1,6 +1,5 @@
 """The queue of ablations, and the summary of seeds."""
 
-import json
 from collections import Counter
 
 import numpy as np
@@ -8,16 +7,16 @@ import pytest
 
 from benchmarks import ablations, human_ratings
 from diqa_utils.maps import average_reliability_map, downscale, error_map
+from diqa_utils.models import build_error_map_model, build_score_model
 from diqa_utils.preprocessing import normalize, to_gray
 
 
 def test_the_queue_has_every_run_once_and_seed_after_seed():
-    jobs = ablations.queue()
-    assert len({job.name for job in jobs}) == len(jobs) == 3 * (6 + 2 * 4 + 6)
-    ablations_alone, choices = [job.seed for job in jobs[:42]], [job.seed for job in jobs[42:]]
-    assert ablations_alone == sorted(ablations_alone)
-    assert choices == sorted(choices)
-    assert Counter(job.variant for job in jobs)["whole"] == 3 * len(ablations.SIZES)
+    runs = ablations.queue()
+    assert len(set(runs)) == len(runs) == 3 * (6 + 2 * 4 + 6)
+    seeds = [seed for _, _, seed in runs]
+    assert seeds == sorted(seeds[:42]) + sorted(seeds[42:])
+    assert Counter(name for name, _, _ in runs)["whole"] == 3 * len(ablations.SIZES)
 
 
 def test_every_picture_is_drawn_as_often_as_the_others():
@@ -28,6 +27,18 @@ def test_every_picture_is_drawn_as_often_as_the_others():
     assert counts.max() - counts.min() <= 1
     first = np.sort(drawn[:250])
     np.testing.assert_array_equal(first, rows)
+
+
+def test_the_whole_networks_are_those_of_the_library():
+    whole = ablations.VARIANTS["whole"]
+    error_map_model = ablations.build_error_map_variant(whole)
+    extractor = error_map_model.get_layer("feature_extractor")
+    for ours, expected in (
+        (error_map_model, build_error_map_model()),
+        (ablations.build_score_variant(extractor, whole), build_score_model()),
+    ):
+        shapes = [[weights.shape for weights in model.weights] for model in (ours, expected)]
+        assert shapes[0] == shapes[1]
 
 
 @pytest.fixture
@@ -56,18 +67,18 @@ def test_what_is_left_out_is_left_out(pairs):
     np.testing.assert_allclose(example("plain_difference")[1], expected, atol=1e-6)
 
 
-def test_finished_runs_are_put_together(tmp_path):
-    for number, job in enumerate(ablations.queue()):
-        values = {"srcc": number / 100, "plcc": 0.5}
-        (tmp_path / f"{job.name}.json").write_text(json.dumps(values))
-    found = ablations.collected(tmp_path)
-    assert found["whole"]["2000"]["srcc"] == {
+def test_finished_runs_are_put_together():
+    measured = {
+        run: {"srcc": number / 100, "plcc": 0.5} for number, run in enumerate(ablations.queue())
+    }
+    variants = ablations.collected(measured)
+    assert variants["whole"]["2000"]["srcc"] == {
         "values": [0.0, 0.14, 0.28],
         "median": 0.14,
         "low": 0.0,
         "high": 0.28,
     }
-    assert set(found["whole"]) == {"250", "500", "1000", "2000", "4500"}
+    assert set(variants["whole"]) == {"250", "500", "1000", "2000", "4500"}
 
 
 def test_the_median_seed_is_the_middle_one():

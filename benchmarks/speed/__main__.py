@@ -8,21 +8,15 @@ What is known of the other parts is kept, if it was measured on this machine.
 """
 
 import argparse
-import importlib
-from typing import Any
 
 from benchmarks import results
+from benchmarks.speed import measured
 from benchmarks.speed.timing import in_a_process
 from diqa_utils import notebook
 
 NAME = "speed"
 PARTS = ("training", "ladder", "normalization", "scoring", "startup", "memory")
 COMPARISON = "learned_metrics"
-
-
-def measured(part: str) -> dict[str, Any]:
-    """Measures a part; called in a process of its own."""
-    return importlib.import_module(f"benchmarks.speed.{part}").measure()
 
 
 def main() -> None:

@@ -71,16 +71,6 @@ class Biq2021Test(made_up_case.MadeUpTestCase):
         },
         ("biq2021", "test"): {"ss01 (10001)": {"score": 0.01}},
     }
-    FAULTS = [  # noqa: RUF012
-        (
-            made_up.overwrite("Images/ss01 (7).jpg", made_up.picture(8, "jpg")),
-            r"'Images/ss01 \(7\).jpg' has another content than the published one",
-        ),
-        (
-            made_up.overwrite("Images/ss01 (7).jpg", b"half"),
-            r"'Images/ss01 \(7\).jpg' has 4 bytes and should have",
-        ),
-    ]
 
     @classmethod
     def setUpClass(cls):
@@ -115,7 +105,7 @@ def repository(tmp_path, monkeypatch):
 
 
 @needs_git
-def test_it_is_downloaded_and_built_in_one_call_and_not_fetched_again(
+def test_it_is_downloaded_once_and_built_and_held_against_its_hashes(
     repository, tmp_path, monkeypatch
 ):
     parts = datasets.load("biq2021", data_dir=tmp_path, download=True, partial=True)
@@ -127,6 +117,14 @@ def test_it_is_downloaded_and_built_in_one_call_and_not_fetched_again(
 
     monkeypatch.setattr(biq2021, "ADDRESS", "nowhere")
     biq2021.Builder.download(copy)
+
+    made_up.write(copy, "Images/ss01 (7).jpg", made_up.picture(8, "jpg"))
+    made_up.write(copy, "Images/ss01 (9).jpg", b"half")
+    problems = datasets.verify("biq2021", data_dir=tmp_path, partial=True).problems
+    assert len(problems) == 2
+    assert problems[0].startswith("'Images/ss01 (7).jpg' has another content than the published")
+    with pytest.raises(ValueError, match=r"'Images/ss01 \([79]\).jpg' has"):
+        datasets.load("biq2021", data_dir=tmp_path, partial=True)
 
 
 @needs_git

@@ -7,7 +7,6 @@ written in a second or two. How a release is made up stands beside its builder, 
 import csv
 import importlib
 import io
-import os
 import shutil
 import zipfile
 from functools import cache, partial
@@ -16,6 +15,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from diqa_utils.images import is_picture_name
 
 SIZE = (8, 12)  # (height, width)
 
@@ -34,7 +35,6 @@ def picture(shade: int, kind: str = "bmp", size: tuple[int, int] = SIZE) -> byte
 def write(folder: Path, name: str, content: bytes | str) -> None:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)  # it may be another folder's file too: see `copied`
     path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
@@ -65,10 +65,13 @@ def zipped(folder: Path, archive: Path, *, inside: str = "") -> Path:
     return archive
 
 
-def copied(folder: Path, target: Path) -> Path:
-    """A copy whose files `write` and the functions below may replace."""
-    shutil.copytree(folder, target, copy_function=os.link)
-    return target
+def copied(folder: Path, target: Path, *, pictures: bool = True) -> Path:
+    """A copy to spoil, with or without its pictures."""
+
+    def left_out(_, names):
+        return [name for name in names if not pictures and is_picture_name(name)]
+
+    return shutil.copytree(folder, target, ignore=left_out)
 
 
 # How to spoil a copy

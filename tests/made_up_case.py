@@ -23,7 +23,7 @@ class MadeUpTestCase(tfds.testing.DatasetBuilderTestCase):
     #: By name and part of a database: what the rows of some pictures say.
     ROWS: ClassVar[dict[tuple[str, str], dict[str, dict[str, Any]]]] = {}
 
-    #: How to spoil the files, and words of the error that says so.
+    #: How to spoil the score files, and words of the error that says so.
     FAULTS: ClassVar[list[tuple[Callable[[Path], None], str]]] = []
 
     MOCK_OUT_FORBIDDEN_OS_FUNCTIONS = False  # the files are on the user's own disk
@@ -36,9 +36,13 @@ class MadeUpTestCase(tfds.testing.DatasetBuilderTestCase):
         cls.EXAMPLE_DIR = cls.make(cls.folder / "release")
         super().setUpClass()
 
+    def _make_builder(self, config=None):
+        # All tests of a class share what the first of them builds.
+        return self.dataset_class(data_dir=self.folder / "built", config=config)
+
     def test_rows_say_what_the_release_says(self):
+        settings = {"data_dir": self.folder / "built", "manual_dir": self.EXAMPLE_DIR}
         for (name, part), rows in self.ROWS.items():
-            settings = {"data_dir": self.folder / "built", "manual_dir": self.EXAMPLE_DIR}
             table = datasets.read_table(name, split=part, **settings)
             ids = table["image_id"].tolist()
             assert len(ids) == CATALOG[name].counts[part]
@@ -66,9 +70,8 @@ class MadeUpTestCase(tfds.testing.DatasetBuilderTestCase):
     def test_a_fault_is_named_and_nothing_is_left_behind(self):
         for number, (spoil, words) in enumerate(self.FAULTS):
             with self.subTest(words):
-                copy = made_up.copied(self.EXAMPLE_DIR, self.folder / f"spoilt {number}")
-                spoil(copy)
-                root = self.folder / f"built {number}"
+                spoilt, root = self.folder / f"spoilt {number}", self.folder / f"built {number}"
+                spoil(made_up.copied(self.EXAMPLE_DIR, spoilt, pictures=False))
                 with pytest.raises((ValueError, FileNotFoundError), match=words):
-                    datasets.load(self.DATASET_CLASS.name, manual_dir=copy, data_dir=root)
+                    datasets.load(self.DATASET_CLASS.name, manual_dir=spoilt, data_dir=root)
                 assert not list(root.rglob("*.tfrecord*"))

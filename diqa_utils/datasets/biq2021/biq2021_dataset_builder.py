@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,36 +86,43 @@ class Builder(IqaBuilder):
 
     @staticmethod
     def download(folder: Path) -> None:
-        """Fetches the repository's files into a folder, unless it holds them already.
+        """Fetches the repository's files into a folder, unless something is there already.
 
-        The folder gets its name only when every file of the manifest is in it.
-
-        Args:
-            folder: Place of the files; nothing else may lie in it.
+        git compares what it fetches with its hashes, and says on standard error how far it is. The
+        folder gets its name only when all of it is there.
 
         Raises:
             FileNotFoundError: If git is not installed.
-            ConnectionError: If git cannot fetch the files; gives its reason.
-            ValueError: If a file is missing or not the one that the manifest describes.
+            ConnectionError: If git cannot fetch the files.
         """
         if folder.is_dir() and any(folder.iterdir()):
-            if problem := _problem(folder):
-                raise ValueError(f"{problem} Move {str(folder)!r} away, and start again.")
             return
+        if not shutil.which("git"):
+            raise FileNotFoundError(
+                f"Fetching {ADDRESS} needs git, which is not on this machine: install it, or copy "
+                "the repository from elsewhere and pass its folder as manual_dir."
+            )
         half_made = folder.with_name(f"incomplete-{folder.name}")
         shutil.rmtree(half_made, ignore_errors=True)
         half_made.mkdir(parents=True)
+        environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}  # no password is asked for
         try:
-            _git(half_made, "init", "--quiet")
-            _git(half_made, "fetch", "--depth=1", "--progress", ADDRESS, COMMIT)
-            # The files as they were published, whatever line ends this system prefers.
-            _git(half_made, "-c", "core.autocrlf=false", "checkout", "--quiet", "FETCH_HEAD")
+            for arguments in (
+                ("init", "--quiet"),
+                ("fetch", "--depth=1", "--progress", ADDRESS, COMMIT),
+                # The files as they were published, whatever line ends this system prefers.
+                ("-c", "core.autocrlf=false", "checkout", "--quiet", "FETCH_HEAD"),
+            ):
+                command = ["git", "-C", str(half_made), *arguments]
+                subprocess.run(command, check=True, env=environment)
             shutil.rmtree(half_made / ".git", ignore_errors=True)
-            if problem := _problem(half_made):
-                raise ValueError(f"From {ADDRESS}: {problem}")
             if folder.is_dir():
                 folder.rmdir()
             half_made.rename(folder)
+        except subprocess.CalledProcessError as error:
+            raise ConnectionError(
+                f"git could not fetch {ADDRESS}: it says why in the lines above."
+            ) from error
         finally:
             shutil.rmtree(half_made, ignore_errors=True)
 
@@ -134,36 +140,3 @@ def _row(place: str, cells: dict[str, str], split: str) -> Row:
         score=to_number(cells["MOS"], place=place, column="MOS"),
         split=split,
     )
-
-
-def _git(folder: Path, *arguments: str) -> None:
-    """Runs git in a folder, and passes on what it says about its progress."""
-    if not shutil.which("git"):
-        raise FileNotFoundError(
-            f"Fetching {ADDRESS} needs git, which is not on this machine: install it, or copy the "
-            "repository from elsewhere and pass its folder as manual_dir."
-        )
-    # In English, and without asking for a password where the address is wrong.
-    environment = os.environ | {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
-    command = ["git", "-C", str(folder), *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-    messages = []
-    with process:
-        for line in process.stderr or ():  # text mode ends a line where git goes back to its start
-            print(f"\r{line.rstrip():79}", end="", file=sys.stderr, flush=True)
-            messages.append(line.strip())
-    if process.returncode:
-        errors = [line for line in messages if line.startswith(("fatal:", "error:"))]
-        reason = (errors or messages or ["no message"])[0]
-        raise ConnectionError(f"git could not fetch {ADDRESS}: {reason}")
-
-
-def _problem(folder: Path) -> str | None:
-    """Says what is wrong with the first file that is missing or not the published one."""
-    for entry in read_manifest(MANIFEST).values():
-        path = folder / entry.path
-        if not path.is_file():
-            return f"{entry.path!r} is missing in {str(folder)!r}."
-        if problem := entry.problem(path.read_bytes()):
-            return problem
-    return None

@@ -52,7 +52,6 @@ def change_sheet(change):
         path = folder / "csiq.DMOS.xlsx"
         book = openpyxl.load_workbook(path)
         change(book["all_by_image"])
-        path.unlink()
         book.save(path)
 
     return spoil

@@ -46,8 +46,8 @@ from diqa_utils.models import HIDDEN_L2, MIDDLE, build_error_map_model, build_sc
 from diqa_utils.preprocessing import normalize, to_gray
 from diqa_utils.ratings.pretraining import (
     KADID_TYPES,
-    _patches_of_squares,
     damaged_pairs,
+    patches_of_squares,
     pristine_pictures,
 )
 from diqa_utils.ratings.runs import deal_out
@@ -283,7 +283,7 @@ def learn_error_maps(variant: Variant, seed: int, pictures: list[np.ndarray]) ->
 
     pairs = damaged_pairs(pictures, BATCH // 4, KADID_TYPES, seed=seed, first=0)
     batches = pairs.map(
-        lambda pair: _patches_of_squares(error_map_example(pair, variant), CROP),
+        lambda pair: patches_of_squares(error_map_example(pair, variant), CROP),
         num_parallel_calls=2,
     )
     with arithmetic("auto"):

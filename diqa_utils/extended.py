@@ -44,12 +44,11 @@ def build_extended_score_model(*, mean: float = 0.5, deviation: float = 0.25) ->
     """Builds the extended score model, from statistics to quality.
 
     270,088 trainable parameters, and the means and variances by which the 198 statistics are
-    brought to one scale; `human_ratings` sets them from the training pictures, and until then they
-    are zero and one.
+    brought to one scale. Training sets them from its pictures; until then they are zero and one.
 
     Args:
-        mean: the mean quality of the training pictures.
-        deviation: the standard deviation of their quality.
+        mean: Mean quality of the training pictures.
+        deviation: Standard deviation of their quality.
 
     Returns:
         A model from what `image_statistics` makes of pictures (N, 198) to the quality (N, 1): near
@@ -61,7 +60,8 @@ def build_extended_score_model(*, mean: float = 0.5, deviation: float = 0.25) ->
     standardized = layers.Normalization(name="standardized")(statistics)
     limited = _Limited(name="limited")(standardized)
     members = [_member(limited, number) for number in range(1, MEMBERS + 1)]
-    opinions = layers.Concatenate(axis=1, name="opinions")(members)  # (N, members, 2)
+    # (N, members, 2)
+    opinions = layers.Concatenate(axis=1, name="opinions")(members)
     opinion = layers.GlobalAveragePooling1D(name="opinion")(opinions)
     score = layers.Rescaling(deviation, mean, name="score")(opinion[:, :1])
     return keras.Model(statistics, score, name="extended_score_model")

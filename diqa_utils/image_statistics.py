@@ -23,7 +23,7 @@ from diqa_utils._internal.checks import as_batch, like, to_unit_range
 from diqa_utils.images import LUMA_WEIGHTS
 from diqa_utils.preprocessing import BINOMIAL_ROW
 
-__all__ = ["image_statistics"]
+__all__ = ["image_statistics", "partial_sums", "statistics_of_means", "summed_positions"]
 
 #: Halvings of the picture at which it is measured: 0 is the picture itself.
 SCALES = (0, 1, 2, 3)
@@ -111,7 +111,7 @@ def image_statistics(picture: Any) -> tf.Tensor:
         float32 tensor (198,) or (N, 198), finite, named by `STATISTICS`.
 
     Raises:
-        ValueError: if rank, channels, dtype, size or value range are not as above, or a value is
+        ValueError: rank, channels, dtype, size or value range are not as above, or a value is
             NaN. Values are checked eagerly only.
 
     References:
@@ -121,17 +121,19 @@ def image_statistics(picture: Any) -> tf.Tensor:
     """
     batch = to_unit_range(as_batch(picture, name="picture", channels=(3,)), name="picture")
     height, width = tf.shape(batch)[1], tf.shape(batch)[2]
-    sums = _sums_over(batch, (0, 0, height, width))
-    return like(_from_means(sums / _positions(height, width)), picture)
+    sums = partial_sums(batch, (0, 0, height, width))
+    return like(statistics_of_means(sums / summed_positions(height, width)), picture)
 
 
-def _sums_over(pictures: tf.Tensor, box: Box) -> tf.Tensor:
+def partial_sums(pictures: tf.Tensor, box: Box) -> tf.Tensor:
     """Sums all that the statistics are made of over a part of each picture.
+
+    The sums of parts that tile a picture add up to those of the whole.
 
     Args:
         pictures: float32 (N, H, W, 3) in 0..1. Outside of them they are mirrored.
-        box: the part to sum over. Its corner is a multiple of 8, its sides too unless they end
-            where the picture does.
+        box: (top, left, height, width) of the part in pixels. Its corner is a multiple of 8, and
+            so are its sides unless they end where the picture does.
 
     Returns:
         float32 (N, M): five power sums of each map, shares, squared details, and steps.
@@ -156,14 +158,29 @@ def _sums_over(pictures: tf.Tensor, box: Box) -> tf.Tensor:
     return tf.concat([flat, clipped, *details, *steps], axis=-1)
 
 
-def _positions(height: Any, width: Any) -> tf.Tensor:
-    """Returns over how many positions `_sums_over` sums each of its numbers, float32 (M,)."""
+def summed_positions(height: Any, width: Any) -> tf.Tensor:
+    """Counts the positions over which each number of `partial_sums` is summed in a whole picture.
+
+    Args:
+        height: rows of the picture.
+        width: columns of the picture.
+
+    Returns:
+        float32 (M,): what turns the sums of the whole into means.
+    """
     counts = [tf.cast((height // 2**scale) * (width // 2**scale), tf.float32) for scale in SCALES]
     return tf.gather(tf.stack(counts), _SCALE_OF)
 
 
-def _from_means(means: tf.Tensor) -> tf.Tensor:
-    """Turns means (N, M), which are `_sums_over` / `_positions`, into statistics (N, 198)."""
+def statistics_of_means(means: tf.Tensor) -> tf.Tensor:
+    """Turns means over whole pictures into their statistics.
+
+    Args:
+        means: (N, M): what `partial_sums` gives of whole pictures, over `summed_positions`.
+
+    Returns:
+        float32 (N, 198), as `image_statistics` has them.
+    """
     parts = (len(MOMENTS) * len(_MAPS), len(_SHARES), len(_DETAILS), 2 * len(SCALES))
     # In float64: central moments are small differences of large numbers.
     of_maps, shares, details, steps = tf.split(tf.cast(means, tf.float64), parts, axis=-1)
@@ -252,9 +269,8 @@ def _blurred(values: tf.Tensor) -> tf.Tensor:
     margin = len(BINOMIAL_ROW) // 2
     sides = [[0, 0], [margin, margin], [margin, margin], [0, 0]]
     blurred = tf.pad(values, sides, mode="REFLECT")
-    row = np.repeat(np.array(BINOMIAL_ROW, np.float32)[:, None], values.shape[-1], axis=1)[
-        ..., None
-    ]
+    weights = np.array(BINOMIAL_ROW, np.float32)[:, None, None]
+    row = np.repeat(weights, values.shape[-1], axis=1)
     for kernel in (row[:, None], row[None]):  # (5, 1, C, 1): down; (1, 5, C, 1): across
         blurred = tf.nn.depthwise_conv2d(blurred, kernel, [1, 1, 1, 1], padding="VALID")
     return blurred

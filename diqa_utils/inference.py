@@ -30,7 +30,7 @@ from diqa_utils._internal.tensorflow import arithmetic, check_precision, compile
 from diqa_utils._internal.tiles import cells, tiles
 from diqa_utils._internal.weight_files import load_weights, save_weights
 from diqa_utils.extended import build_extended_score_model
-from diqa_utils.image_statistics import _from_means, _positions, _sums_over
+from diqa_utils.image_statistics import partial_sums, statistics_of_means, summed_positions
 from diqa_utils.images import is_picture_name, read_image
 from diqa_utils.maps import DEFAULT_ALPHA, OUTPUT_STRIDE, hand_crafted_features
 from diqa_utils.models import build_error_map_model, build_score_model
@@ -305,11 +305,11 @@ class ExtendedPredictor(Predictor):
 
         def sums(pixels: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
             batch = to_unit_range(pixels[tf.newaxis], name="picture")
-            return _sums_over(batch, tuple(tf.unstack(box)))
+            return partial_sums(batch, tuple(tf.unstack(box)))
 
         self._sums = compiled(sums)
         self._quality_of_means = compiled(
-            lambda means: score_model(_from_means(means), training=False)
+            lambda means: score_model(statistics_of_means(means), training=False)
         )
 
     @classmethod
@@ -328,7 +328,7 @@ class ExtendedPredictor(Predictor):
                 self._sums(tile.pixels, np.array(tile.inside)).numpy().astype(np.float64)
                 for tile in tiles(picture)
             )
-            means = sums / _positions(*picture.shape[:2]).numpy()
+            means = sums / summed_positions(*picture.shape[:2]).numpy()
             yield float(self._quality_of_means(tf.constant(means, tf.float32))[0, 0])
 
 

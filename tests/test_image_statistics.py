@@ -7,10 +7,10 @@ from scipy import ndimage
 
 from diqa_utils.image_statistics import (
     STATISTICS,
-    _from_means,
-    _positions,
-    _sums_over,
     image_statistics,
+    partial_sums,
+    statistics_of_means,
+    summed_positions,
 )
 
 WINDOW = np.array([1, 4, 6, 4, 1]) / 16
@@ -165,10 +165,10 @@ def test_tiles_add_up_to_the_whole(photographs, size):
             above, before = max(0, top - halo), max(0, left - halo)
             box = (top - above, left - before, min(side, height - top), min(side, width - left))
             tile = picture[:, above : top + side + halo, before : left + side + halo]
-            sums = sums + _sums_over(tile, box).numpy().astype(np.float64)
-    means = tf.constant(sums / _positions(height, width).numpy())
+            sums = sums + partial_sums(tile, box).numpy().astype(np.float64)
+    means = tf.constant(sums / summed_positions(height, width).numpy())
     # The kurtosis of a map that is nearly flat has the fewest digits.
-    np.testing.assert_allclose(_from_means(means), image_statistics(picture), atol=5e-3)
+    np.testing.assert_allclose(statistics_of_means(means), image_statistics(picture), atol=5e-3)
 
 
 def test_graph_and_eager_agree(photographs):

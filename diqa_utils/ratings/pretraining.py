@@ -8,6 +8,7 @@ that it would have had.
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
@@ -22,7 +23,13 @@ from diqa_utils.maps import DEFAULT_ALPHA, DEFAULT_EXPONENT, OUTPUT_STRIDE
 from diqa_utils.pipelines import to_error_map_example
 from diqa_utils.preprocessing import MINIMUM_SIZE
 
-__all__ = ["damaged_pairs", "pristine_batches", "pristine_pictures", "throughput"]
+__all__ = [
+    "damaged_pairs",
+    "patches_of_squares",
+    "pristine_batches",
+    "pristine_pictures",
+    "throughput",
+]
 
 #: Side of the square that is cut from a picture and damaged as a whole, in pixels.
 CROP = 256
@@ -41,15 +48,15 @@ def pristine_pictures(folder: str | PathLike[str]) -> list[np.ndarray]:
     """Reads every picture below a folder, in the order of their paths.
 
     Args:
-        folder: of pictures without visible faults; files whose names do not end as those of a
-            format that Pillow reads are passed over.
+        folder: Folder of pictures without visible faults; files whose names do not end as those
+            of a format that Pillow reads are passed over.
 
     Returns:
         uint8 arrays (H, W, 3).
 
     Raises:
-        FileNotFoundError: if there is no such folder.
-        ValueError: if there is no picture in it, one is damaged, or a side of one is shorter than
+        FileNotFoundError: there is no such folder.
+        ValueError: there is no picture in it, one is damaged, or a side of one is shorter than
             256 pixels.
 
     Chapter: notebooks/10-pretraining.ipynb
@@ -84,21 +91,21 @@ def pristine_batches(
 
     Args:
         pictures: uint8 (H, W, 3), no side shorter than 256 pixels.
-        batch_size: patches per batch, a multiple of four.
-        patch_size: side of the patches in pixels, a multiple of four from 48 to 112.
-        seed: one seed gives one sequence of batches.
-        first: the number of the batch to begin with.
-        distortions: what `distort` damages pictures with, each as often as the others; the 25
-            types of KADID-10k, if nothing else is said.
-        exponent: p of the error map.
-        alpha: slope of the reliability map.
+        batch_size: Patches per batch, a multiple of four.
+        patch_size: Side of the patches in pixels, a multiple of four from 48 to 112.
+        seed: Seed of the whole sequence of batches.
+        first: Number of the batch to begin with.
+        distortions: Names of what `distort` damages pictures with, each as often as the others;
+            by default the 25 types of KADID-10k.
+        exponent: Exponent p of the error map.
+        alpha: Slope of the reliability map.
 
     Returns:
         A dataset without end of (normalised patches, error maps, average reliability maps);
         float32.
 
     Raises:
-        ValueError: if there are no pictures, one is too small, a number is not as above, or a
+        ValueError: there are no pictures, one is too small, a number is not as above, or a
             distortion is not known.
 
     Chapter: notebooks/10-pretraining.ipynb
@@ -129,7 +136,7 @@ def pristine_batches(
             exponent=exponent,
             alpha=alpha,
         )
-        return _patches_of_squares((distorted, target, reliability), patch_size)
+        return patches_of_squares((distorted, target, reliability), patch_size)
 
     pairs = damaged_pairs(pictures, batch_size // 4, distortions, seed=seed, first=first)
     return pairs.map(as_it_is(to_batch), num_parallel_calls=2, deterministic=True).prefetch(4)
@@ -146,36 +153,39 @@ def damaged_pairs(
     """Makes squares of pristine pictures and damaged copies of them, without end.
 
     Args:
-        pictures: as in `pristine_batches`.
-        number: of squares at a time.
-        distortions: as in `pristine_batches`.
-        seed: as in `pristine_batches`.
-        first: as in `pristine_batches`.
+        pictures: uint8 (H, W, 3), no side shorter than 256 pixels.
+        number: Number of squares at a time.
+        distortions: Names of what `distort` damages pictures with.
+        seed: Seed of the whole sequence.
+        first: Number of the pairs to begin with.
 
     Returns:
         A dataset without end of pairs, uint8 (number, 2, 256, 256, 3): pristine, then damaged.
 
     Chapter: notebooks/10-pretraining.ipynb
     """
+    damaged_pair = partial(_damaged_pair, pictures, distortions)
 
     def pairs_of(index: np.ndarray) -> np.ndarray:
         rng = np.random.default_rng([seed, int(index)])
-        return np.stack([_damaged_pair(pictures, distortions, rng) for _ in range(number)])
+        return np.stack([damaged_pair(rng) for _ in range(number)])
 
+    @as_it_is
     def to_pairs(index: tf.Tensor) -> tf.Tensor:
         pairs = tf.numpy_function(pairs_of, [index], tf.uint8)
         return tf.ensure_shape(pairs, [number, 2, CROP, CROP, 3])
 
     indices = tf.data.Dataset.range(first, tf.int64.max)
-    return untuned(indices.map(as_it_is(to_pairs), num_parallel_calls=2, deterministic=True))
+    pairs = indices.map(to_pairs, num_parallel_calls=2, deterministic=True)
+    return untuned(pairs)
 
 
-def _patches_of_squares(example: tuple[tf.Tensor, ...], patch_size: int) -> tuple[tf.Tensor, ...]:
+def patches_of_squares(example: tuple[tf.Tensor, ...], patch_size: int) -> tuple[tf.Tensor, ...]:
     """Cuts four patches from each square, away from its edge.
 
     Args:
         example: normalised squares (N, 256, 256, 1), and maps of a quarter of their size.
-        patch_size: in pixels.
+        patch_size: Side of the patches in pixels.
 
     Returns:
         (4 N, patch_size, patch_size, 1), and the same patches of the maps.
@@ -184,7 +194,7 @@ def _patches_of_squares(example: tuple[tf.Tensor, ...], patch_size: int) -> tupl
     cells = patch_size // OUTPUT_STRIDE
     return (
         _four_patches(normalized, patch_size, MARGIN),
-        *(_four_patches(one, cells, MARGIN // OUTPUT_STRIDE) for one in maps),
+        *(_four_patches(values, cells, MARGIN // OUTPUT_STRIDE) for values in maps),
     )
 
 
@@ -192,14 +202,14 @@ def throughput(batches: tf.data.Dataset, number: int) -> float:
     """Measures how many patches a second a pipeline makes.
 
     Args:
-        batches: as `pristine_batches` or `error_map_batches` makes them.
-        number: over how many batches to measure, after a first one that starts the pipeline up.
+        batches: Batches of patches, as `pristine_batches` makes them.
+        number: Number of batches to measure, after a first one that starts the pipeline up.
 
     Returns:
         Patches per second.
 
     Raises:
-        ValueError: if there are not so many batches.
+        ValueError: there are not so many batches.
 
     Chapter: notebooks/10-pretraining.ipynb
     """

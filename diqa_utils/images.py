@@ -22,14 +22,14 @@ def read_image(path: str | PathLike[str]) -> np.ndarray:
     Colour profiles are not applied.
 
     Args:
-        path: the file; any format that Pillow reads.
+        path: Path of the file, in any format that Pillow reads.
 
     Returns:
         uint8 array (H, W, 3), values in 0..255.
 
     Raises:
-        FileNotFoundError: if there is no such file; other errors of the file system as they are.
-        ValueError: if the file is no picture, is damaged, is too large to be safe to decode, or
+        FileNotFoundError: If there is no such file; other errors of the file system as they are.
+        ValueError: If the file is no picture, is damaged, is too large to be safe to decode, or
             has pixels whose range is not known (32-bit float).
 
     Chapter: notebooks/09-prediction.ipynb
@@ -62,14 +62,14 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     """Decodes the content of a picture file as `read_image` does.
 
     Args:
-        content: the bytes of the file.
-        name: of the file, for messages.
+        content: Bytes of the file.
+        name: Name of the file, for messages.
 
     Returns:
         uint8 array (H, W, 3).
 
     Raises:
-        ValueError: as `read_image` does.
+        ValueError: If the content is no picture that `read_image` would return.
     """
     return np.array(_to_rgb(_decode(content, name), name))
 

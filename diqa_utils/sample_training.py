@@ -7,7 +7,6 @@ again gets it from there.
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,17 +16,12 @@ import tensorflow as tf
 from filelock import FileLock
 
 from diqa_utils import datasets
-from diqa_utils._internal.files import cache_folder, source_fingerprint
+from diqa_utils._internal.files import cache_folder, source_fingerprint, write_atomically
 from diqa_utils._internal.tensorflow import bfloat16_is_fast
 from diqa_utils.maps import DEFAULT_ALPHA, DEFAULT_EXPONENT
 from diqa_utils.models import build_error_map_model, build_score_model
 from diqa_utils.pipelines import error_map_batches, score_batches
-from diqa_utils.training import (
-    History,
-    load_weights,
-    train_error_map_model,
-    train_score_model,
-)
+from diqa_utils.training import History, load_weights, train_error_map_model, train_score_model
 
 __all__ = ["Recipe", "trained_error_map_model", "trained_score_model"]
 
@@ -63,18 +57,19 @@ class Recipe:
     so few pictures would teach f their own contents.
 
     Attributes:
-        seed: of weights, shuffling and patches.
-        exponent: p of the error map.
-        alpha: slope of the reliability map.
-        patch_size: side of the patches of step 1, in pixels.
-        patches_per_image: patches of every image in an epoch of step 1.
-        error_map_batch_size: patches in a batch of step 1.
-        error_map_epochs: epochs of step 1.
-        error_map_learning_rate: of step 1 at its start; it falls to zero along a cosine.
-        score_batch_size: images in a batch of step 2.
-        score_epochs: epochs of step 2, which trains the head h only.
-        score_learning_rate: of step 2 at its start; it falls like that of step 1.
-        beta_2: how slowly Nadam forgets the squares of past gradients; low, for a short run.
+        seed: Seed for weights, shuffling and patches.
+        exponent: Exponent p of the error map.
+        alpha: Slope of the reliability map.
+        patch_size: Side of the patches of step 1, in pixels.
+        patches_per_image: Patches of every image in an epoch of step 1.
+        error_map_batch_size: Patches in a batch of step 1.
+        error_map_epochs: Epochs of step 1.
+        error_map_learning_rate: Learning rate of Nadam at the start of step 1; it falls to zero
+            along a cosine.
+        score_batch_size: Images in a batch of step 2.
+        score_epochs: Epochs of step 2, which trains the head h only.
+        score_learning_rate: Learning rate at the start of step 2; it falls like that of step 1.
+        beta_2: How slowly Nadam forgets the squares of past gradients; low, for a short run.
 
     Chapter: notebooks/06-the-error-map-model.ipynb
     """
@@ -99,7 +94,7 @@ def trained_error_map_model(recipe: Recipe | None = None) -> tuple[keras.Model, 
     It comes from the cache, or is trained and put there. Training sets the global random seed.
 
     Args:
-        recipe: the settings; the chapters' own if None.
+        recipe: Settings of the run; the chapters' own if None.
 
     Returns:
         The model with its best weights, and the history of its training.
@@ -142,7 +137,7 @@ def trained_score_model(recipe: Recipe | None = None) -> tuple[keras.Model, Hist
     the global random seed.
 
     Args:
-        recipe: the settings; the chapters' own if None.
+        recipe: Settings of the run; the chapters' own if None.
 
     Returns:
         The model with its best weights, and the history of its training.
@@ -191,36 +186,22 @@ def _from_cache_or_train(
     train: Callable[[keras.Model], History],
 ) -> tuple[keras.Model, History]:
     folder = _folder(recipe) / name
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
+    weights, losses = folder / "best.weights.h5", folder / "history.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):
+        if not losses.exists():  # it is written last
             keras.utils.set_random_seed(recipe.seed)
             model = build()
             history = train(model)
-            _keep(folder, model, history)
+            write_atomically(weights, model.save_weights)
+            write_atomically(losses, lambda place: place.write_text(json.dumps(history)))
     model = build()
-    load_weights(model, folder / "best.weights.h5")
-    return model, json.loads((folder / "history.json").read_text())
-
-
-def _keep(folder: Path, model: keras.Model, history: History) -> None:
-    """Writes a trained model beside its place and moves it there: all of it or nothing."""
-    half_made = folder.with_suffix(".incomplete")
-    shutil.rmtree(half_made, ignore_errors=True)
-    half_made.mkdir()
-    model.save_weights(half_made / "best.weights.h5")
-    (half_made / "history.json").write_text(json.dumps(history, indent=1))
-    half_made.rename(folder)
+    load_weights(model, weights)
+    return model, json.loads(losses.read_text())
 
 
 def _folder(recipe: Recipe) -> Path:
-    key = json.dumps(
-        [
-            asdict(recipe),
-            source_fingerprint(*SOURCES),
-            tf.__version__,
-            keras.__version__,
-            bfloat16_is_fast(),
-        ]
-    )
+    code = source_fingerprint(*SOURCES)
+    versions = tf.__version__, keras.__version__
+    key = json.dumps([asdict(recipe), code, *versions, bfloat16_is_fast()])
     return cache_folder() / "models" / hashlib.sha256(key.encode()).hexdigest()[:16]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from diqa_utils.images import is_picture_name, read_image
+from diqa_utils.images import decode_image, is_picture_name, read_image
 
 
 @pytest.fixture
@@ -22,11 +22,13 @@ def save(path, image, **settings):
 
 
 @pytest.mark.parametrize("kind", ["png", "bmp", "tif", "ppm", "tga"])
-@pytest.mark.parametrize("as_path", [str, lambda path: path], ids=["str", "Path"])
-def test_lossless_rgb_is_read_exactly(tmp_path, picture, kind, as_path):
-    image = read_image(as_path(save(tmp_path / f"a.{kind}", picture)))
+def test_lossless_rgb_is_read_exactly_into_an_array_of_its_own(tmp_path, picture, kind):
+    path = save(tmp_path / f"a.{kind}", picture)
+    image = read_image(str(path))
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image, picture)
+    image[0, 0] = 7  # it can be written to
+    np.testing.assert_array_equal(read_image(path), picture)
 
 
 @pytest.mark.parametrize("kind", ["jpg", "webp", "jp2"])
@@ -34,12 +36,6 @@ def test_lossy_rgb_is_read_nearly(tmp_path, picture, kind):
     image = read_image(save(tmp_path / f"a.{kind}", picture, quality=95))
     assert image.shape == picture.shape
     assert np.abs(image.astype(int) - picture).mean() < 3
-
-
-def test_the_array_can_be_written_to(tmp_path, picture):
-    image = read_image(save(tmp_path / "a.png", picture))
-    image[0, 0] = 7
-    assert image[0, 0].tolist() == [7, 7, 7]
 
 
 def test_the_name_may_have_spaces_and_any_letters_and_the_wrong_extension(tmp_path, picture):
@@ -147,34 +143,19 @@ def test_exif_orientation_is_applied(tmp_path, picture, orientation):
     np.testing.assert_array_equal(read_image(path), picture)
 
 
-@pytest.mark.parametrize(
-    ("kind", "settings"), [("gif", {}), ("png", {}), ("tif", {}), ("webp", {"lossless": True})]
-)
-def test_of_several_frames_the_first_is_read(tmp_path, kind, settings):
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "WEBP", "MPO"])
+def test_of_several_frames_the_first_is_read(tmp_path, kind):
     red, blue = (Image.new("RGB", (60, 40), color) for color in ("red", "blue"))
-    path = save(tmp_path / f"a.{kind}", red, save_all=True, append_images=[blue], **settings)
-    with Image.open(path) as image:
-        assert image.n_frames == 2
-    assert np.all(read_image(path) == [255, 0, 0])
-
-
-def test_mpo_of_a_stereo_camera_gives_its_first_view(tmp_path, picture):
-    views = [Image.fromarray(picture), Image.fromarray(255 - picture)]
-    path = save(tmp_path / "a.jpg", views[0], format="MPO", save_all=True, append_images=views[1:])
-    with Image.open(path) as image:
-        assert image.format == "MPO"
-    assert np.abs(read_image(path).astype(int) - picture).mean() < 10
+    path = save(tmp_path / "a.img", red, format=kind, save_all=True, append_images=[blue])
+    np.testing.assert_allclose(read_image(path), np.full((40, 60, 3), [255, 0, 0]), atol=2)
 
 
 # Bad files
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"There is no file '.*missing\.png'"):
         read_image(tmp_path / "missing.png")
-
-
-def test_a_folder_is_named(tmp_path):
     with pytest.raises(ValueError, match=rf"'{tmp_path}' is a folder"):
         read_image(tmp_path)
 
@@ -192,21 +173,19 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, picture, mo
 
 @pytest.mark.parametrize("content", [b"", b"distorted_path,mos\n", bytes(100)])
 def test_a_file_that_is_no_picture_is_named(tmp_path, content):
-    path = tmp_path / "scores.png"
-    path.write_bytes(content)
+    (tmp_path / "scores.png").write_bytes(content)
     with pytest.raises(ValueError, match=r"'.*scores\.png' is not a picture file"):
-        read_image(path)
+        read_image(tmp_path / "scores.png")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "JPEG2000", "WEBP", "DDS"])
 @pytest.mark.parametrize("share", [0.5, 0.9])
-def test_a_truncated_picture_is_named(tmp_path, rng, kind, share):
+def test_a_truncated_picture_is_named(rng, kind, share):
     buffer = io.BytesIO()
     Image.fromarray(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)).save(buffer, kind)
-    path = tmp_path / "half.img"
-    path.write_bytes(buffer.getvalue()[: int(share * len(buffer.getvalue()))])
-    with pytest.raises(ValueError, match=r"'.*half\.img' is (damaged|not a picture)"):
-        read_image(path)
+    half = buffer.getvalue()[: int(share * len(buffer.getvalue()))]
+    with pytest.raises(ValueError, match=r"'half\.img' is (damaged|not a picture)"):
+        decode_image(half, "half.img")
 
 
 def test_a_picture_too_large_to_be_safe_is_named(tmp_path, picture, monkeypatch):
@@ -235,3 +214,9 @@ def test_a_picture_is_known_by_its_ending(tmp_path, name):
     assert is_picture_name(tmp_path / name)
     assert not is_picture_name(f"{name}.txt")
     assert not is_picture_name(name.partition(".")[0])
+
+
+def test_a_photograph_of_a_hundred_megapixels_can_be_read():
+    file = io.BytesIO()
+    Image.new("L", (10_000, 10_000), 90).save(file, "png")
+    assert decode_image(file.getvalue(), "large.png").shape == (10_000, 10_000, 3)

@@ -73,7 +73,7 @@ def test_each_level_is_worse_than_the_one_before(distortion, photographs):
     for image in photographs.values():
         levels = [distort(image, distortion, level) for level in LEVELS]
         measured.append(
-            [(peak_signal_noise_ratio(image, one), difference(image, one)) for one in levels]
+            [(peak_signal_noise_ratio(image, level), difference(image, level)) for level in levels]
         )
     ratios, differences = np.mean(measured, axis=0).T
     assert np.all(np.diff(ratios) < 0), ratios

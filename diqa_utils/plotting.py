@@ -285,7 +285,9 @@ def show_lines(
     for label, values in _not_empty(lines).items():
         heights = np.ravel(values)
         if heights.size != positions.size:
-            raise ValueError(f"The line '{label}' has {heights.size} values, x {positions.size}.")
+            raise ValueError(
+                f"The line '{label}' has {heights.size} values, and x has {positions.size}."
+            )
         axes.plot(positions, heights, label=label, linewidth=2)
     if logx:
         axes.set_xscale("log")

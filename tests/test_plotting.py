@@ -131,10 +131,9 @@ def test_show_maps_shares_one_range_and_colour_bar(error_map):
     assert [axes.get_ylabel() for axes in figure.axes[2:]] == ["error"]
 
 
-def test_show_maps_may_give_each_map_its_own_range(error_map):
-    figure = plotting.show_maps([error_map, 2 * error_map], shared_range=False)
-    first, second = limits(figure)
-    assert second == pytest.approx((2 * first[0], 2 * first[1]))
+def test_show_maps_may_give_each_map_its_own_range_even_where_all_is_nan():
+    figure = plotting.show_maps([[[0, 4], [2, np.nan]], np.nan * GRAY], shared_range=False)
+    assert limits(figure) == [(0, 4), (0, 1)]
     assert len(figure.axes) == 4
 
 
@@ -149,12 +148,6 @@ def test_show_maps_takes_a_value_range_and_colours(error_map, shared):
     figure = plotting.show_maps(error_map, value_range=(0, 9), cmap="gray", shared_range=shared)
     assert limits(figure) == [(0, 9)]
     assert panels(figure)[0].images[0].get_cmap().name == "gray"
-
-
-@pytest.mark.parametrize("shared", [True, False])
-def test_show_maps_draws_constant_maps_and_nan(shared):
-    maps = [np.ones((4, 4)), np.full((4, 4), np.nan), np.array([[0, np.nan]])]
-    plotting.show_maps(maps, shared_range=shared)
 
 
 @pytest.mark.parametrize("gray", [True, False])
@@ -194,12 +187,9 @@ def test_show_contact_sheet_draws_every_picture_at_its_aspect_two_strips_side_by
     assert [image.get_clim()[1] for image in images] == [255] * 6 + [1] * 2
     left, bottom, right, top = windows(sheet, images).T
     np.testing.assert_allclose((right - left) / (top - bottom), 60 / 40, rtol=0.01)
-    left, bottom = np.round(left).reshape(4, 2), np.round(bottom).reshape(4, 2)
-    assert np.all(bottom[:, 0] == bottom[:, 1])
-    a, b, c, d = bottom[:, 0]
+    a, b, c, d = np.round(bottom[::2])
     assert a == b > c > d
-    assert left[0].tolist() == left[2].tolist() == left[3].tolist()
-    assert left[1, 0] > left[0, 1] > left[0, 0]
+    assert left[0] == left[4] == left[6] < left[1] < left[2]
 
 
 def test_show_contact_sheet_writes_families_kinds_and_labels(sheet, photograph):
@@ -282,12 +272,7 @@ def test_show_scatter_marks_groups_differently():
     assert first.get_marker() != second.get_marker()
     assert curve.get_ydata().tolist() == [4, 6]
     assert legend_labels(figure) == ["a", "b"]
-
-
-def test_show_scatter_without_groups_has_no_legend():
-    figure = plotting.show_scatter(np.ones((3, 1)), tf.ones(3))
-    assert not figure.legends
-    assert len(figure.axes[0].lines[0].get_xdata()) == 3
+    assert not plotting.show_scatter(np.ones((3, 1)), tf.ones(3)).legends
 
 
 def test_show_intervals_draws_each_row_from_the_top():
@@ -332,7 +317,7 @@ def test_show_intervals_draws_each_row_from_the_top():
         (plotting.show_contact_sheet, [{"one": {"a": [3 * GRAY]}}], r"in 3\.\.3"),
         (partial(plotting.show_contact_sheet, labels="xyz"), [{"one": {"a": [GRAY]}}], "3 labels"),
         (show_lines, [[1, 2], {}], "nothing to show: got an empty dict"),
-        (show_lines, [[1, 2], {"a": [1, 2, 3]}], "line 'a' has 3 values, x 2"),
+        (show_lines, [[1, 2], {"a": [1, 2, 3]}], "line 'a' has 3 values, and x has 2"),
         (plotting.show_history, [{}], "got an empty dict"),
         (show_distributions, [{}], "got an empty dict"),
         (show_distributions, [{"blur": [1], "noise": []}], "'noise' has no numbers"),

@@ -17,11 +17,11 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from diqa_utils.metrics import (
     MINIMUM_PAIRS_FOR_FIT,
+    checked_pairs,
     fit_logistic,
     is_constant,
     krcc,
     logistic,
-    paired,
     plcc,
     rmse,
     srcc,
@@ -101,13 +101,13 @@ def evaluate(
         is not defined (all values equal, too few images) are left out of its interval.
 
     Raises:
-        ValueError: if predictions and targets do not fit each other, see `metrics.paired`, groups
-            or clusters are not one per image, a group has fewer than six images or is called
-            "overall", or `confidence` is not between 0 and 1.
+        ValueError: if predictions, targets, groups and clusters are not one per image, a number is
+            NaN or infinite, a group has fewer than six images or is called "overall", or
+            `confidence` is not between 0 and 1.
 
     Chapter: notebooks/08-evaluation.ipynb
     """
-    predictions, targets = paired(predictions, targets)
+    predictions, targets = checked_pairs(predictions, targets)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence}.")
     for name, labels in (("groups", groups), ("clusters", clusters)):

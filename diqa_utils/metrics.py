@@ -13,7 +13,16 @@ from typing import Any, Literal
 import numpy as np
 from scipy import optimize, special, stats
 
-__all__ = ["fit_logistic", "is_constant", "krcc", "logistic", "paired", "plcc", "rmse", "srcc"]
+__all__ = [
+    "checked_pairs",
+    "fit_logistic",
+    "is_constant",
+    "krcc",
+    "logistic",
+    "plcc",
+    "rmse",
+    "srcc",
+]
 
 #: The logistic has five parameters; fewer pairs do not determine it.
 MINIMUM_PAIRS_FOR_FIT = 6
@@ -32,11 +41,12 @@ def srcc(predictions: Any, targets: Any) -> float:
         -1..1; NaN if all predictions or all targets are equal, where no order exists.
 
     Raises:
-        ValueError: if the two do not fit each other, see `paired`.
+        ValueError: if the lengths differ, there are fewer than two images, or a value is NaN or
+            infinite.
 
     Chapter: notebooks/08-evaluation.ipynb
     """
-    predictions, targets = paired(predictions, targets)
+    predictions, targets = checked_pairs(predictions, targets)
     if is_constant(predictions) or is_constant(targets):
         return float("nan")
     ranks = stats.rankdata(predictions), stats.rankdata(targets)
@@ -59,8 +69,8 @@ def plcc(predictions: Any, targets: Any, *, fit: Literal["logistic"] | None = "l
         -1..1; NaN if all predictions or all targets are equal.
 
     Raises:
-        ValueError: if the two do not fit each other, see `paired`, there are too few images for
-            the logistic, or `fit` is neither of the two.
+        ValueError: if the lengths differ, there are too few images, a value is NaN or infinite,
+            or `fit` is neither of the two.
 
     References:
         Sheikh, Sabir and Bovik (2006), https://doi.org/10.1109/TIP.2006.881959
@@ -69,7 +79,7 @@ def plcc(predictions: Any, targets: Any, *, fit: Literal["logistic"] | None = "l
     """
     if fit not in ("logistic", None):
         raise ValueError(f'fit must be "logistic" or None, not {fit!r}.')
-    predictions, targets = paired(predictions, targets)
+    predictions, targets = checked_pairs(predictions, targets)
     if fit == "logistic" and not is_constant(predictions):
         predictions = logistic(predictions, fit_logistic(predictions, targets))
     if is_constant(predictions) or is_constant(targets):
@@ -88,11 +98,12 @@ def krcc(predictions: Any, targets: Any) -> float:
         -1..1; NaN if all predictions or all targets are equal.
 
     Raises:
-        ValueError: if the two do not fit each other, see `paired`.
+        ValueError: if the lengths differ, there are fewer than two images, or a value is NaN or
+            infinite.
 
     Chapter: notebooks/08-evaluation.ipynb
     """
-    predictions, targets = paired(predictions, targets)
+    predictions, targets = checked_pairs(predictions, targets)
     if is_constant(predictions) or is_constant(targets):
         return float("nan")
     return float(stats.kendalltau(predictions, targets).statistic)
@@ -110,11 +121,12 @@ def rmse(predictions: Any, targets: Any) -> float:
         Zero or more.
 
     Raises:
-        ValueError: if the two do not fit each other, see `paired`.
+        ValueError: if the lengths differ, there are fewer than two images, or a value is NaN or
+            infinite.
 
     Chapter: notebooks/08-evaluation.ipynb
     """
-    predictions, targets = paired(predictions, targets)
+    predictions, targets = checked_pairs(predictions, targets)
     return float(np.sqrt(np.mean((predictions - targets) ** 2)))
 
 
@@ -156,15 +168,15 @@ def fit_logistic(predictions: Any, targets: Any, *, start: Any = None) -> np.nda
         float64 array b1 to b5, for `logistic`.
 
     Raises:
-        ValueError: if the two do not fit each other, see `paired`, there are fewer than six
-            images, or all predictions are equal.
+        ValueError: if the lengths differ, there are fewer than six images, a value is NaN or
+            infinite, or all predictions are equal.
 
     References:
         Sheikh, Sabir and Bovik (2006), https://doi.org/10.1109/TIP.2006.881959
 
     Chapter: notebooks/08-evaluation.ipynb
     """
-    predictions, targets = paired(predictions, targets)
+    predictions, targets = checked_pairs(predictions, targets)
     if len(predictions) < MINIMUM_PAIRS_FOR_FIT:
         raise ValueError(
             f"The logistic needs {MINIMUM_PAIRS_FOR_FIT} images or more, not {len(predictions)}."
@@ -213,7 +225,7 @@ def is_constant(values: np.ndarray) -> bool:
     return not np.ptp(values) > 1e-12 * np.abs(values).max()
 
 
-def paired(predictions: Any, targets: Any) -> tuple[np.ndarray, np.ndarray]:
+def checked_pairs(predictions: Any, targets: Any) -> tuple[np.ndarray, np.ndarray]:
     """Checks predictions and targets of the same images, and returns both as vectors.
 
     Args:

@@ -1,4 +1,4 @@
-"""Helpers for the chapters: a quiet and seeded start, the source of a function, checked answers."""
+"""Helpers for the chapters: a quiet start, sources, checked answers, and what was measured."""
 
 import ast
 import inspect
@@ -33,8 +33,6 @@ FIGURE_STYLE: dict[Any, Any] = {
     "lines.linewidth": 2,
 }
 
-MAX_MESSAGE = 200
-
 
 def setup(seed: int = 0) -> None:
     """Starts TensorFlow quietly, seeds all random numbers, and sets the style of the figures.
@@ -42,7 +40,7 @@ def setup(seed: int = 0) -> None:
     Call it before the first import of TensorFlow: later, TensorFlow has said its piece.
 
     Args:
-        seed: for Python, NumPy and TensorFlow alike.
+        seed: Seed of Python's, NumPy's and TensorFlow's random numbers.
 
     Chapter: notebooks/01-building-the-dataset.ipynb
     """
@@ -55,65 +53,39 @@ def setup(seed: int = 0) -> None:
     plt.rcParams.update(FIGURE_STYLE)
 
 
-def show_source(function: Any, *, docstring: bool = False) -> "Markdown":
-    """Returns the source of a function, as it is installed, for a notebook to display.
+def show_source(function: Any) -> "Markdown":
+    """Returns the source of a function without its docstring, for a notebook to display.
 
     Args:
-        function: a function, method or class; one wrapped by a decorator or by `tf.function` is
-            shown as it was written.
-        docstring: whether to show docstrings too; the API reference has them.
+        function: A function or method, as it is installed; one wrapped by a decorator or by
+            `tf.function` is shown as it was written.
 
     Returns:
         `IPython.display.Markdown` with a block of Python.
 
     Raises:
-        TypeError: if `function` is no function, method or class.
-        ValueError: if it has no Python source, as a function written in C.
+        ValueError: if it has no Python source, like a function written in C.
 
     Chapter: notebooks/02-normalisation.ipynb
     """
     from IPython.display import Markdown
 
-    written = _unwrap(function)
-    if not (inspect.isroutine(written) or inspect.isclass(written)):
-        raise TypeError(f"show_source takes a function, method or class, not {written!r}.")
+    written = function
+    while hasattr(written, "python_function") or hasattr(written, "__wrapped__"):
+        # What a tf.function wraps is its `python_function`.
+        written = inspect.unwrap(getattr(written, "python_function", written))
     try:
         source = textwrap.dedent(inspect.getsource(written))
-    except (OSError, TypeError) as error:
-        name = getattr(written, "__name__", repr(written))
-        raise ValueError(f"{name} has no Python source to show: {error}.") from error
-    if not docstring:
-        source = _without_docstrings(source)
-    fence = "````" if "```" in source else "```"
-    return Markdown(f"{fence}python\n{source.rstrip()}\n{fence}")
-
-
-def _unwrap(function: Any) -> Any:
-    """What stands under the decorators; a `tf.function` keeps it as `python_function`."""
-    while hasattr(function, "python_function") or hasattr(function, "__wrapped__"):
-        function = inspect.unwrap(getattr(function, "python_function", function))
-    return function
-
-
-def _without_docstrings(source: str) -> str:
-    """The source without the docstrings of its functions and classes; comments stay."""
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:  # a lambda's source is the line that it stands in
-        return source
-    lines = source.splitlines()
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    definitions = [node for node in ast.walk(tree) if isinstance(node, kinds)]
-    for node in sorted(definitions, key=lambda node: node.body[0].lineno, reverse=True):
-        first = node.body[0]
-        if ast.get_docstring(node) is None or first.lineno == node.lineno:
-            continue
-        end = first.end_lineno or first.lineno
-        while end < len(lines) and not lines[end].strip():
-            end += 1  # the empty lines that set the docstring apart
-        placeholder = [" " * first.col_offset + "..."] if len(node.body) == 1 else []
-        lines[first.lineno - 1 : end] = placeholder
-    return "\n".join(lines)
+        definition: Any = ast.parse(source).body[0]
+        has_docstring = ast.get_docstring(definition) is not None
+    except (OSError, TypeError, SyntaxError) as error:
+        raise ValueError(f"{function!r} has no Python source to show: {error}.") from error
+    if has_docstring:
+        lines = source.splitlines(keepends=True)
+        docstring = definition.body[0]
+        body = "".join(lines[docstring.end_lineno :]).lstrip("\n")
+        source = "".join(lines[: docstring.lineno - 1]) + body
+    return Markdown(f"```python\n{source.rstrip()}\n```")
 
 
 def check_answer(
@@ -130,26 +102,22 @@ def check_answer(
     An exercise not yet answered (None, `...`) and a function that fails raise nothing.
 
     Args:
-        answer: a number, array, tensor, string or list, or, with `arguments`, a function.
-        expected: the right answer; with `arguments`, the right results, one for each, or a
-            function that returns them.
-        arguments: what to try a function on: for each trial a tuple of arguments, or the one
-            argument itself if it is no tuple.
-        tolerance: how far numbers may be off, relative for large ones and absolute for small ones.
-        hint: a sentence printed after `Not yet: ...`.
-
-    Raises:
-        ValueError: if `expected` and `arguments` do not fit each other: a mistake in the exercise,
-            not in the answer.
+        answer: A number, truth value, string, list, array or tensor, or, with `arguments`, a
+            function.
+        expected: The right answer; with `arguments`, a right result for each, or a function that
+            returns them.
+        arguments: Trials of the function: a tuple of arguments each, or the one argument itself
+            if it is no tuple.
+        tolerance: Distance by which numbers may be off, relative for large ones and absolute for
+            small ones.
+        hint: A sentence printed after `Not yet: ...`.
 
     Chapter: notebooks/01-building-the-dataset.ipynb
     """
-    if arguments is not None:
-        problem = _problem_of_function(answer, expected, list(arguments), tolerance)
-    elif callable(expected):
-        raise ValueError("To check a function, say in `arguments` what to try it on.")
-    else:
+    if arguments is None:
         problem = _problem(answer, expected, tolerance)
+    else:
+        problem = _problem_of_function(answer, expected, arguments, tolerance)
     if problem is None:
         print("Right.")
     else:
@@ -157,112 +125,77 @@ def check_answer(
 
 
 def _problem_of_function(
-    function: Any, expected: Any, arguments: list[Any], tolerance: float
+    function: Any, expected: Any, arguments: Sequence[Any], tolerance: float
 ) -> str | None:
     """What is wrong with a function's results, None if nothing is."""
-    trials = [trial if isinstance(trial, tuple) else (trial,) for trial in arguments]
-    results = [expected(*trial) for trial in trials] if callable(expected) else list(expected)
-    if not trials or len(results) != len(trials):
-        raise ValueError(f"There are {len(trials)} arguments for {len(results)} expected results.")
-    if _is_unanswered(function):
-        return "there is no answer yet"
     if not callable(function):
-        return f"got {_kind(function)}, expected a function"
+        return _problem(function, _problem, tolerance)  # any function: they differ in kind
+    trials = [trial if isinstance(trial, tuple) else (trial,) for trial in arguments]
+    results = [expected(*trial) for trial in trials] if callable(expected) else expected
     for number, (trial, result) in enumerate(zip(trials, results, strict=True), start=1):
         try:
-            got = function(*trial)
+            problem = _problem(function(*trial), result, tolerance)
         except Exception as error:
-            problem: str | None = f"it raised {type(error).__name__}: {_first_line(error)}"
-        else:
-            nothing = _is_unanswered(got) and not _is_unanswered(result)
-            problem = "it returned nothing" if nothing else _problem(got, result, tolerance)
+            message = textwrap.shorten(str(error), 200).rstrip(".")
+            problem = f"it raised {type(error).__name__}: {message or 'no message'}"
         if problem is not None:
-            return problem if len(trials) == 1 else f"in trial {number} of {len(trials)}, {problem}"
+            return f"in trial {number} of {len(trials)}, {problem}"
     return None
 
 
-def _problem(got: Any, expected: Any, tolerance: float) -> str | None:
+def _problem(answer: Any, expected: Any, tolerance: float) -> str | None:
     """What is wrong with a value, None if nothing is; says nothing about the right value."""
-    if _is_unanswered(got):
-        return None if got is expected else "there is no answer yet"
-    wanted, found = _as_numbers(expected), _as_numbers(got)
-    if wanted is not None:
-        if found is None or _kind(got) != _kind(expected):
-            return f"got {_kind(got)}, expected {_kind(expected)}"
-        close = np.isclose(found, wanted, rtol=tolerance, atol=tolerance, equal_nan=True)
-        if close.all():
-            return None
-        if wanted.ndim == 0:
-            return f"got {found}, and {_kind(expected)} is expected, but not this one"
-        nan = ", and some are NaN" if np.isnan(found).any() and not np.isnan(wanted).any() else ""
+    if answer is None or answer is Ellipsis:
+        return "there is no answer yet"
+    given, right = _as_array(answer), _as_array(expected)
+    if _kind(given) != _kind(right):
+        return f"got {_kind(given)}, expected {_kind(right)}"
+    if right.dtype.kind in "iufc":
+        close = np.isclose(given, right, rtol=tolerance, atol=tolerance, equal_nan=True)
+    else:
+        close = np.asarray(given == right)
+    if close.all():
+        return None
+    if right.ndim:
         wrong = f"{np.count_nonzero(~close)} of its {close.size} values differ"
-        return f"got {_kind(got)}, which is the right shape, but {wrong}{nan}"
-    if isinstance(expected, list | tuple) and isinstance(got, list | tuple):
-        if len(got) != len(expected):
-            return f"got {len(got)} items, expected {len(expected)}"
-        for number, (item, right) in enumerate(zip(got, expected, strict=True), start=1):
-            problem = _problem(item, right, tolerance)
-            if problem is not None:
-                return f"in item {number}, {problem}"
-        return None
-    if not isinstance(got, type(expected)):
-        return f"got {_kind(got)}, expected {_kind(expected)}"
-    if got == expected:
-        return None
-    return f"got {_shortened(repr(got))}, and {_kind(expected)} is expected, but not this one"
+        return f"got {_kind(given)}, which is the right shape, but {wrong}"
+    value = textwrap.shorten(str(given), 200)
+    return f"got {value}, and {_kind(right)} is expected, but not this one"
 
 
-def _is_unanswered(value: Any) -> bool:
-    return value is None or value is Ellipsis
-
-
-def _as_numbers(value: Any) -> np.ndarray | None:
-    """The value as an array of numbers or truth values, None if it is nothing of the kind."""
+def _as_array(value: Any) -> np.ndarray:
     try:
-        array = np.asarray(value)
+        return np.asarray(value)
     except Exception:  # a ragged list, a symbolic tensor
-        return None
-    return array if array.dtype.kind in "biufc" else None
+        array = np.empty((), object)
+        array[()] = value
+        return array
 
 
-def _kind(value: Any) -> str:
-    """A value's kind and shape in words, without the value."""
-    numbers = _as_numbers(value)
-    if numbers is not None:
-        true_or_false = numbers.dtype.kind == "b"
-        if numbers.ndim == 0:
-            return "True or False" if true_or_false else "a number"
-        values = " of True and False" if true_or_false else ""
-        return f"an array{values} of shape {numbers.shape}"
-    if isinstance(value, str):
-        return "a string"
-    if isinstance(value, list | tuple):
-        return f"a list of {len(value)} items"
-    if callable(value):
-        return "a function"
-    return f"an object of type {type(value).__name__}"
-
-
-def _first_line(error: Exception) -> str:
-    return _shortened((str(error).strip() or "no message").splitlines()[0]).rstrip(".")
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 3] + "..."
+def _kind(values: np.ndarray) -> str:
+    """The kind and shape of values in words, without the values."""
+    if values.dtype.kind in "iufc":
+        single, several = "a number", "numbers"
+    elif values.dtype.kind == "b":
+        single, several = "True or False", "truth values"
+    elif values.dtype.kind == "U":
+        single, several = "a string", "strings"
+    else:
+        single, several = f"a {type(values[()]).__name__}", "objects"
+    return f"an array of {several} of shape {values.shape}" if values.ndim else single
 
 
 def results(name: str) -> dict[str, Any]:
     """Reads what a benchmark of the book's repository measured.
 
     Args:
-        name: Name of the results file without its ending: "speed", "ablations", "pretraining",
-            "human_ratings" and so on.
+        name: Name of the results file without its ending, such as "speed" or "ablations".
 
     Returns:
-        The numbers, nested by what they measure. What is not defined is None.
+        The numbers, nested by their meaning; None where one is not defined.
 
     Raises:
-        ValueError: There are no results of that name.
+        ValueError: if there are no results of that name.
 
     Chapter: notebooks/13-speed.ipynb
     """

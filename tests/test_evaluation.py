@@ -50,12 +50,6 @@ def test_values_are_those_of_the_metrics_overall_and_per_group(pairs):
         assert row.rmse.value == pytest.approx(rmse(mapped, pair[1]), rel=1e-6)
 
 
-def test_a_column_of_predictions_gives_the_same_rows(pairs):
-    predictions, targets = pairs
-    column = evaluate(predictions[:, None], targets.tolist(), resamples=3)
-    assert column == evaluate(predictions, targets, resamples=3)
-
-
 def test_a_row_goes_into_json(pairs):
     [row] = evaluate(*pairs, resamples=2)
     read = json.loads(json.dumps(row.to_dict()))
@@ -92,14 +86,6 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
         [row] = evaluate(*pairs, resamples=60, confidence=0.8)
         covered += row.krcc.low < truth < row.krcc.high
     assert 15 <= covered <= 24  # where 20 are expected
-
-
-def test_more_confidence_gives_wider_intervals_around_the_same_value(pairs):
-    [narrow] = evaluate(*pairs, resamples=50, confidence=0.5)
-    [wide] = evaluate(*pairs, resamples=50, confidence=0.95)
-    for name in NAMES:
-        assert widths(wide)[name] > widths(narrow)[name]
-        assert getattr(narrow, name).value == getattr(wide, name).value
 
 
 def test_each_seed_has_its_own_result(pairs):
@@ -146,14 +132,12 @@ def test_resamples_with_too_few_images_are_left_out(rng):
 # What is not defined
 
 
-def test_constant_predictions_give_nan_without_a_warning(rng):
-    [row] = evaluate(np.full(20, 0.5), rng.uniform(0, 1, 20), resamples=5)
+def test_where_all_is_equal_nothing_is_defined_but_the_error(rng):
+    constant, numbers = np.full(20, 0.5), rng.uniform(0, 1, 20)
+    [row] = evaluate(constant, numbers, resamples=5)
     assert all(np.isnan(getattr(row, name).value) for name in NAMES)
     assert all(np.isnan(width) for width in widths(row).values())
-
-
-def test_constant_targets_have_no_correlation(rng):
-    [row] = evaluate(rng.uniform(0, 1, 20), np.full(20, 0.5), resamples=5)
+    [row] = evaluate(numbers, constant, resamples=5)
     assert all(np.isnan(getattr(row, name).value) for name in NAMES[:3])
     assert row.rmse.value == pytest.approx(0, abs=1e-6)
 

@@ -56,15 +56,6 @@ def test_setup_gives_the_same_random_numbers_in_every_process(runs):
 
 
 @pytest.mark.usefixtures("_same_settings")
-def test_setup_seeds_numpy_and_tensorflow():
-    drawn = []
-    for _ in range(2):
-        notebook.setup(1)
-        drawn.append((np.random.normal(), float(tf.random.normal(()))))  # noqa: NPY002
-    assert drawn[0] == drawn[1]
-
-
-@pytest.mark.usefixtures("_same_settings")
 def test_setup_sets_the_style_of_figures():
     notebook.setup()
     assert matplotlib.rcParams["figure.facecolor"] == "white"
@@ -113,22 +104,14 @@ def decorated(function):
     return wrapper
 
 
+@tf.function
 @decorated
 def triple(x):
     """Triples."""
     return 3 * x
 
 
-@tf.function
-@decorated
-def quadruple(x):
-    """Quadruples."""
-    return 4 * x
-
-
 class Doubler:
-    """Doubles, as an object."""
-
     def method(self, x):
         """Doubles, as a method."""
         return 2 * x
@@ -137,86 +120,31 @@ class Doubler:
     def compiled(self, x):
         return 2 * x
 
-    async def later(self):
-        """Only a docstring."""
+
+@pytest.mark.parametrize(
+    ("function", "lines"),
+    [
+        (double, ["def double(x):", "    # A comment stays.", "    return 2 * x"]),
+        (triple, ["@tf.function", "@decorated", "def triple(x):", "    return 3 * x"]),
+        (Doubler.method, ["def method(self, x):", "    return 2 * x"]),
+        (Doubler().method, ["def method(self, x):", "    return 2 * x"]),
+        (Doubler().compiled, ["@tf.function", "def compiled(self, x):", "    return 2 * x"]),
+    ],
+)
+def test_show_source_shows_what_was_written_without_its_docstring(function, lines):
+    shown = notebook.show_source(function).data.splitlines()
+    assert shown == ["```python", *lines, "```"]
 
 
-def lines_of(function, **options):
-    lines = notebook.show_source(function, **options).data.splitlines()
-    assert (lines[0], lines[-1]) == ("```python", "```")
-    return lines[1:-1]
+CASES = {
+    "next": lambda x: x + 1,
+}
 
 
-def test_show_source_leaves_the_docstring_out():
-    assert lines_of(double) == ["def double(x):", "    # A comment stays.", "    return 2 * x"]
-
-
-def test_show_source_shows_the_docstring_on_request():
-    assert '    """Doubles.' in lines_of(double, docstring=True)
-
-
-def test_show_source_looks_under_decorators():
-    assert lines_of(triple) == ["@decorated", "def triple(x):", "    return 3 * x"]
-
-
-def test_show_source_looks_under_tf_function():
-    expected = ["@tf.function", "@decorated", "def quadruple(x):", "    return 4 * x"]
-    assert lines_of(quadruple) == expected
-
-
-@pytest.mark.parametrize("method", [Doubler.method, Doubler().method])
-def test_show_source_shows_methods_without_indent(method):
-    assert lines_of(method) == ["def method(self, x):", "    return 2 * x"]
-
-
-@pytest.mark.parametrize("method", [Doubler.compiled, Doubler().compiled])
-def test_show_source_shows_compiled_methods(method):
-    assert lines_of(method) == ["@tf.function", "def compiled(self, x):", "    return 2 * x"]
-
-
-def test_show_source_shows_classes_without_docstrings():
-    lines = lines_of(Doubler)
-    assert lines[:3] == ["class Doubler:", "    def method(self, x):", "        return 2 * x"]
-    assert lines[-2:] == ["    async def later(self):", "        ..."]
-
-
-def test_show_source_shows_the_line_of_a_lambda():
-    cases = {
-        "next": lambda x: x + 1,
-    }
-    assert lines_of(cases["next"]) == ['"next": lambda x: x + 1,']
-
-
-def test_show_source_keeps_fences_in_the_source_apart():
-    def fenced():
-        return "```"
-
-    assert notebook.show_source(fenced).data.startswith("````python\n")
-
-
-def test_show_source_keeps_a_body_on_the_line_of_its_definition():
-    # fmt: off
-    def short(): "Short."
-    # fmt: on
-    assert lines_of(short) == ['def short(): "Short."']
-
-
-@pytest.mark.parametrize("value", [3, "text", None, os])
-def test_show_source_refuses_what_is_no_function(value):
-    with pytest.raises(TypeError, match="takes a function, method or class, not"):
+@pytest.mark.parametrize("value", [3, os, len, CASES["next"]])
+def test_show_source_refuses_what_is_no_function_with_a_source(value):
+    with pytest.raises(ValueError, match="has no Python source to show: "):
         notebook.show_source(value)
-
-
-def test_show_source_refuses_functions_without_source():
-    with pytest.raises(ValueError, match="len has no Python source"):
-        notebook.show_source(len)
-
-
-def test_show_source_refuses_functions_made_of_strings():
-    names = {}
-    exec(compile("def made(): pass", "<in no file>", "exec"), names)
-    with pytest.raises(ValueError, match="made has no Python source"):
-        notebook.show_source(names["made"])
 
 
 # --- check_answer ---------------------------------------------------------------------------------
@@ -238,21 +166,17 @@ def verdict(capsys):
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (3, 3),
         (0.1 + 0.2, 0.3),
         (np.float32(0.1), 0.1),
         (1000.001, 1000),
-        (True, True),
         (np.True_, True),
         ("blur", "blur"),
+        (["china", "flower"], ["china", "flower"]),
         ([1, 2], np.array([1, 2])),
         (np.ones((2, 3)), tf.ones((2, 3))),
-        (tf.constant(2.0), 2),
         ([np.nan, 1], [np.nan, 1]),
-        ([[1, 2], [3]], ([1, 2], [3])),
-        (["a", 1.0], ["a", 1]),
+        ([[1, 2], [3]], [[1, 2], [3]]),
         ({"a": 1}, {"a": 1}),
-        (None, None),
     ],
 )
 def test_right_answers_are_right(verdict, answer, expected):
@@ -264,45 +188,26 @@ def test_right_answers_are_right(verdict, answer, expected):
     [
         (None, 3, "there is no answer yet"),
         (..., "blur", "there is no answer yet"),
-        (..., None, "there is no answer yet"),
         (4, 3, "got 4, and a number is expected, but not this one"),
         (False, True, "got False, and True or False is expected, but not this one"),
         (1, True, "got a number, expected True or False"),
         ("3", 3, "got a string, expected a number"),
-        ([1], 3, "got an array of shape (1,), expected a number"),
-        (np.zeros(2), np.ones(3), "got an array of shape (2,), expected an array of shape (3,)"),
-        (
-            np.zeros(2, bool),
-            np.ones(2),
-            "got an array of True and False of shape (2,), expected an array of shape (2,)",
-        ),
-        (
-            [1, 2, 4],
-            [1, 2, 3],
-            "got an array of shape (3,), which is the right shape, but 1 of its 3 values differ",
-        ),
-        (
-            [np.nan, 2],
-            [1, 2],
-            "got an array of shape (2,), which is the right shape, but 1 of its 2 values differ, "
-            "and some are NaN",
-        ),
-        ("noise", "blur", "got 'noise', and a string is expected, but not this one"),
-        (3, "blur", "got a number, expected a string"),
-        (len, 3, "got a function, expected a number"),
-        ({1}, 3, "got an object of type set, expected a number"),
-        (["a"], ["a", "b"], "got 1 items, expected 2"),
-        (["a", "c"], ["a", "b"], "in item 2, got 'c', and a string is expected, but not this one"),
-        ("ab", ["a", "b"], "got a string, expected a list of 2 items"),
-        ([[1], [2, 3]], 3, "got a list of 2 items, expected a number"),
+        ([1], 3, "got an array of numbers of shape (1,), expected a number"),
+        ([True], [1], "got an array of truth values of shape (1,), expected an array of numbers"),
+        ([1, 2, 4], [1, 2, 3], "which is the right shape, but 1 of its 3 values differ"),
+        ([np.nan, 2], [1, 2], "which is the right shape, but 1 of its 2 values differ"),
+        (["a", "c"], ["a", "b"], "got an array of strings of shape (2,), which is the right shape"),
+        ("noise", "blur", "got noise, and a string is expected, but not this one"),
+        (double, 3, "got a function, expected a number"),
+        ([[1], [2, 3]], 3, "got a list, expected a number"),
+        ("x y" * 5000, "y", "[...], and a string is expected"),
     ],
 )
 def test_wrong_answers_are_told_what_to_look_at(verdict, answer, expected, message):
-    assert verdict(answer, expected) == f"Not yet: {message}."
-
-
-def test_long_answers_are_shortened(verdict):
-    assert len(verdict("x" * 5000, "y")) < 300
+    line = verdict(answer, expected)
+    assert line.startswith("Not yet: ")
+    assert message in line
+    assert len(line) < 300
 
 
 def test_tolerance_decides_how_near_is_near(verdict):
@@ -320,49 +225,20 @@ def test_right_functions_are_right(verdict):
     assert verdict(lambda x: x + x, double, arguments=[1, np.ones(3)]) == "Right."
 
 
-def returns_nothing(x):
-    pass
-
-
 def fails(x):
-    raise ValueError("bad value.\nDetails")
-
-
-def fails_silently(x):
-    raise NotImplementedError
+    raise ValueError("bad value.\nDetails.")
 
 
 @pytest.mark.parametrize(
     ("function", "message"),
     [
         (None, "there is no answer yet"),
-        (..., "there is no answer yet"),
         (3, "got a number, expected a function"),
-        (returns_nothing, "in trial 1 of 2, it returned nothing"),
-        (fails, "in trial 1 of 2, it raised ValueError: bad value"),
-        (fails_silently, "in trial 1 of 2, it raised NotImplementedError: no message"),
+        (lambda x: ..., "in trial 1 of 2, there is no answer yet"),
+        (fails, "in trial 1 of 2, it raised ValueError: bad value. Details."),
         (lambda x: x * x, "in trial 2 of 2, got 9, and a number is expected, but not this one"),
         (lambda: 1, "in trial 1 of 2, it raised TypeError: "),
     ],
 )
 def test_wrong_functions_are_told_what_to_look_at(verdict, function, message):
     assert verdict(function, double, arguments=[2, 3]).startswith(f"Not yet: {message}")
-
-
-def test_single_trial_is_not_counted(verdict):
-    assert verdict(fails, [4], arguments=[2]) == "Not yet: it raised ValueError: bad value."
-
-
-def test_function_that_shall_return_nothing_may(verdict):
-    assert verdict(returns_nothing, [None], arguments=[2]) == "Right."
-
-
-def test_exercise_without_arguments_for_a_function_is_refused():
-    with pytest.raises(ValueError, match="what to try it on"):
-        notebook.check_answer(double, double)
-
-
-@pytest.mark.parametrize(("expected", "arguments"), [([1], [1, 2]), (double, [])])
-def test_exercise_whose_results_do_not_fit_is_refused(expected, arguments):
-    with pytest.raises(ValueError, match=r"There are \d arguments for \d expected results"):
-        notebook.check_answer(double, expected, arguments=arguments)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from diqa_utils.inference import Score
-    from diqa_utils.ratings.training import RatingsRecipe
+    from diqa_utils.ratings.recipe import RatingsRecipe
 
 # Plain text: the tables that typer draws leave too little room for a sentence in 80 columns.
 PLAIN: dict[str, Any] = {
@@ -75,7 +75,7 @@ Predictor = Annotated[
 ]
 Pristine = Annotated[
     str | None,
-    typer.Option(metavar="PATH", help="A folder of pictures without visible faults, for stage 1."),
+    typer.Option(metavar="PATH", help="A folder of pictures without visible faults, for step 1."),
 ]
 
 
@@ -406,7 +406,7 @@ def _print_card(card: dict[str, Any], folder: Path) -> None:
 
 def _recipe(text: str) -> "RatingsRecipe":
     """A recipe by the name of its predictor, or from a file."""
-    from diqa_utils.ratings.training import PREDICTORS, RatingsRecipe
+    from diqa_utils.ratings.recipe import PREDICTORS, RatingsRecipe
 
     if text in PREDICTORS:
         return RatingsRecipe(predictor=text)

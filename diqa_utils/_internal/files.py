@@ -32,7 +32,7 @@ def source_fingerprint(*sources: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Writes a file beside its place and moves it there: the new one or the old, never half.
 
     Args:

@@ -16,6 +16,7 @@ from rich.progress import track
 from rich.table import Table
 
 from diqa_utils import __version__, datasets
+from diqa_utils._internal.files import write_atomically
 from diqa_utils._internal.startup import start_tensorflow_quietly
 from diqa_utils.datasets.catalog import CATALOG
 
@@ -262,9 +263,9 @@ def evaluate(
         typer.echo(table)
         if output is not None:
             output.parent.mkdir(parents=True, exist_ok=True)
-            Path(f"{output}.md").write_text(table + "\n", encoding="utf-8")
-            text = json.dumps(protocol.to_dict(results, published), indent=2, allow_nan=False)
-            Path(f"{output}.json").write_text(text + "\n", encoding="utf-8")
+            results_text = json.dumps(protocol.to_dict(results, published), indent=2)
+            for suffix, text in ((".md", table), (".json", results_text)):
+                _write_text(Path(f"{output}{suffix}"), text + "\n")
 
 
 @data_app.command("list")
@@ -361,6 +362,10 @@ def _picture_paths(photos: list[Path]) -> tuple[list[Path], list[Exception]]:
         except (ValueError, OSError) as error:
             problems.append(error)
     return paths, problems
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_atomically(path, lambda place: place.write_text(text, encoding="utf-8"))
 
 
 def _write_map(path: Path, values: Any) -> None:

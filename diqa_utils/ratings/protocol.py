@@ -204,8 +204,8 @@ def evaluate_repeatedly(
         folder: Where the predictions of every finished repeat are kept, as `repeat-001.json`.
             Called again with the same folder, only what is missing is trained, also where `repeats`
             has grown. None keeps nothing.
-        settings: What else makes a run another one, such as a learning rate, ready for JSON; it is
-            kept with the predictions.
+        settings: What else makes a run another one, such as a learning rate, ready for JSON.
+            Predictions of other settings are refused.
         progress: Whether to show a progress bar.
 
     Returns:

@@ -174,12 +174,6 @@ def test_a_repeat_without_a_value_is_left_out_and_counted(csiq):
     assert result.left_out[0] in to_markdown([result])
 
 
-def test_a_constant_gives_rows_that_are_not_defined(csiq):
-    result = run(csiq, lambda *split: 0 * perfect(csiq)(*split), repeats=2)
-    assert np.isnan([values(row) for row in result.rows]).all()
-    assert to_markdown([result]).splitlines()[2].endswith("| – | – | – | – |")
-
-
 def test_a_distortion_with_too_few_test_pictures_is_counted(tmp_path):
     part = own_database(tmp_path / "own", levels=4)  # one test reference: 8 pictures, 4 a type
     result = run(part, noisy(part), repeats=2)

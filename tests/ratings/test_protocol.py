@@ -24,15 +24,6 @@ from diqa_utils.ratings.protocol import (
 METRICS = ("srcc", "plcc", "krcc", "rmse")
 
 
-@pytest.fixture(scope="module")
-def csiq(tmp_path_factory):
-    """A made-up CSIQ: 866 pictures of 30 references, six distortions."""
-    root = tmp_path_factory.mktemp("built")
-    folder = made_up.csiq(tmp_path_factory.mktemp("csiq") / "release")
-    datasets.load("csiq", data_dir=root, manual_dir=folder)
-    return DatabasePart("csiq", data_dir=root)
-
-
 def own_database(folder, *, references=6, levels=6, types=("blur", "noise"), key="reference"):
     """A folder_iqa of flat-ish pictures whose quality falls with the level."""
     rows = [["image", "score", key, "distortion", "level"]]
@@ -48,6 +39,12 @@ def own_database(folder, *, references=6, levels=6, types=("blur", "noise"), key
                 rows.append([name, f"{np.clip(score, 0, 1):.4f}", f"r{number}.png", kind, level])
     made_up.write_csv(folder, "scores.csv", rows)
     return DatabasePart("folder_iqa", manual_dir=folder, data_dir=folder.parent / "built")
+
+
+@pytest.fixture(scope="module")
+def rated(tmp_path_factory):
+    """360 pictures of 30 references, two distortions at six levels."""
+    return own_database(tmp_path_factory.mktemp("rated") / "own", references=30)
 
 
 def of_test(part, split):
@@ -82,9 +79,9 @@ def values(row):
 # Splits
 
 
-def test_references_are_dealt_out_64_16_20_and_none_is_in_two_parts(csiq):
-    table = csiq.table()
-    drawn = splits(csiq, repeats=10, seed=1)
+def test_references_are_dealt_out_64_16_20_and_none_is_in_two_parts(rated):
+    table = rated.table()
+    drawn = splits(rated, repeats=10, seed=1)
     for split in drawn:
         parts = [set(split.training), set(split.validation), set(split.test)]
         assert tuple(map(len, parts)) == (19, 5, 6)
@@ -95,24 +92,21 @@ def test_references_are_dealt_out_64_16_20_and_none_is_in_two_parts(csiq):
     assert [list(split.test) for split in drawn] == [test for _, test in outer]
 
 
-def test_one_seed_gives_one_list_and_more_repeats_only_lengthen_it(csiq):
-    drawn = splits(csiq, repeats=12, seed=0)
-    assert splits(csiq, repeats=5, seed=0) == drawn[:5]
-    assert splits(csiq, repeats=5, seed=1) != drawn[:5]
+def test_one_seed_gives_one_list_and_more_repeats_only_lengthen_it(rated):
+    drawn = splits(rated, repeats=12, seed=0)
+    assert splits(rated, repeats=5, seed=0) == drawn[:5]
+    assert splits(rated, repeats=5, seed=1) != drawn[:5]
 
 
-def test_what_cannot_be_split_is_refused(csiq, tmp_path):
+def test_what_cannot_be_split_is_refused(rated, tmp_path):
     with pytest.raises(ValueError, match="seed must be zero or more, not -1"):
-        splits(csiq, seed=-1)
+        splits(rated, seed=-1)
     with pytest.raises(ValueError, match="repeats must be at least 1, not 0"):
-        splits(csiq, repeats=0)
+        splits(rated, repeats=0)
     two = own_database(tmp_path / "two", references=2)
     with pytest.raises(ValueError, match=r"folder_iqa has 2 reference\(s\); training, validation"):
         splits(two)
-    folder = made_up.own_folder(tmp_path / "own", references=False)
-    part = DatabasePart(
-        "folder_iqa", manual_dir=folder, data_dir=tmp_path, options={"scale": (1, 5)}
-    )
+    part = own_database(tmp_path / "own", key="remark")
     with pytest.raises(ValueError, match="folder_iqa has no references, so it cannot be split by"):
         splits(part)
 
@@ -131,22 +125,22 @@ def test_parts_of_a_folder_may_be_joined(tmp_path):
 # Repeated splits
 
 
-def test_a_perfect_method_reaches_one(csiq):
-    result = run(csiq, perfect(csiq), repeats=2)
+def test_a_perfect_method_reaches_one(rated):
+    result = run(rated, perfect(rated), repeats=2)
     groups = [row.group for row in result.rows]
-    assert groups == ["overall", *sorted(set(csiq.table()["distortion"].tolist()))]
+    assert groups == ["overall", *sorted(set(rated.table()["distortion"].tolist()))]
     for row in result.rows:
         assert values(row) == pytest.approx([1, 1, 1, 0], abs=1e-4)
     assert not result.left_out
 
 
 @pytest.mark.parametrize("repeats", [1, 5])
-def test_rows_are_medians_and_quantiles_over_the_repeats(csiq, repeats):
-    result = run(csiq, noisy(csiq), repeats=repeats, seed=3)
+def test_rows_are_medians_and_quantiles_over_the_repeats(rated, repeats):
+    result = run(rated, noisy(rated), repeats=repeats, seed=3)
     each = []
-    for number, split in enumerate(splits(csiq, repeats=repeats, seed=3), start=1):
-        quality = of_test(csiq, split)["quality"]
-        predictions = noisy(csiq)(split, number)[:, 0]
+    for number, split in enumerate(splits(rated, repeats=repeats, seed=3), start=1):
+        quality = of_test(rated, split)["quality"]
+        predictions = noisy(rated)(split, number)[:, 0]
         error = rmse(logistic(predictions, fit_logistic(predictions, quality)), quality)
         pair = predictions, quality
         each.append([srcc(*pair), plcc(*pair), krcc(*pair), error])
@@ -158,19 +152,19 @@ def test_rows_are_medians_and_quantiles_over_the_repeats(csiq, repeats):
     assert result.interval.endswith(f"97.5 % of {repeats} repeat(s)")
 
 
-def test_a_method_that_runs_the_wrong_way_has_negative_ranks(csiq):
-    result = run(csiq, lambda split, number: -perfect(csiq)(split, number), repeats=2)
+def test_a_method_that_runs_the_wrong_way_has_negative_ranks(rated):
+    result = run(rated, lambda split, number: -perfect(rated)(split, number), repeats=2)
     assert values(result.rows[0])[:3] == pytest.approx([-1, 1, -1])  # the logistic may fall
 
 
-def test_a_repeat_without_a_value_is_left_out_and_counted(csiq):
+def test_a_repeat_without_a_value_is_left_out_and_counted(rated):
     def collapses_once(split, number):
-        predictions = noisy(csiq)(split, number)
+        predictions = noisy(rated)(split, number)
         return np.zeros_like(predictions) if number == 2 else predictions
 
-    result = run(csiq, collapses_once, repeats=3)
+    result = run(rated, collapses_once, repeats=3)
     assert np.isfinite(result.rows[0].srcc.value)
-    assert result.left_out[0].startswith("csiq, toy, overall: 1 of 3 repeats have no value.")
+    assert result.left_out[0].startswith("folder_iqa, toy, overall: 1 of 3 repeats have no value.")
     assert result.left_out[0] in to_markdown([result])
 
 
@@ -187,14 +181,17 @@ def test_a_distortion_with_too_few_test_pictures_is_counted(tmp_path):
 @pytest.mark.parametrize(
     ("predictions", "words"),
     [
-        (lambda number: np.zeros(number - 1), r"repeat 1 on csiq: the predictions have shape"),
-        (lambda number: np.zeros((number, 2)), r"shape \(17\d, 2\) for 17\d pictures; give"),
+        (
+            lambda number: np.zeros(number - 1),
+            r"repeat 1 on folder_iqa: the predictions have",
+        ),
+        (lambda number: np.zeros((number, 2)), r"shape \(72, 2\) for 72 pictures; give"),
         (lambda number: np.full(number, np.nan), r"prediction 0 is nan; every picture needs"),
     ],
 )
-def test_predictions_that_cannot_be_are_refused(csiq, predictions, words):
+def test_predictions_that_cannot_be_are_refused(rated, predictions, words):
     with pytest.raises(ValueError, match=words):
-        run(csiq, lambda split, _: predictions(len(of_test(csiq, split)["quality"])), repeats=1)
+        run(rated, lambda split, _: predictions(len(of_test(rated, split)["quality"])), repeats=1)
 
 
 # Going on after a stop
@@ -210,20 +207,20 @@ def counting(method, calls, stop_at=None):
     return counted
 
 
-def test_a_stopped_run_goes_on_and_may_grow(csiq, tmp_path):
-    straight = run(csiq, noisy(csiq), repeats=4)
+def test_a_stopped_run_goes_on_and_may_grow(rated, tmp_path):
+    straight = run(rated, noisy(rated), repeats=4)
     calls = [[], [], [], []]
     with pytest.raises(KeyboardInterrupt):
-        run(csiq, counting(noisy(csiq), calls[0], stop_at=2), repeats=3, folder=tmp_path)
+        run(rated, counting(noisy(rated), calls[0], stop_at=2), repeats=3, folder=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["repeat-001.json"]
     for number, repeats in ((1, 3), (2, 3), (3, 4)):
-        again = run(csiq, counting(noisy(csiq), calls[number]), repeats=repeats, folder=tmp_path)
+        again = run(rated, counting(noisy(rated), calls[number]), repeats=repeats, folder=tmp_path)
     assert calls == [[1, 2], [2, 3], [], [4]]
     for row, expected in zip(again.rows, straight.rows, strict=True):
         assert values(row) == pytest.approx(values(expected), rel=1e-9)
 
 
-def test_a_file_that_was_half_written_is_no_finished_repeat(csiq, tmp_path, monkeypatch):
+def test_a_file_that_was_half_written_is_no_finished_repeat(rated, tmp_path, monkeypatch):
     def fails(place, text, **settings):
         place.write_bytes(b"{")
         raise OSError("the disk is full")
@@ -231,9 +228,9 @@ def test_a_file_that_was_half_written_is_no_finished_repeat(csiq, tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr(protocol.Path, "write_text", fails)
         with pytest.raises(OSError, match="the disk is full"):
-            run(csiq, noisy(csiq), repeats=1, folder=tmp_path)
+            run(rated, noisy(rated), repeats=1, folder=tmp_path)
     calls = []
-    run(csiq, counting(noisy(csiq), calls), repeats=1, folder=tmp_path)
+    run(rated, counting(noisy(rated), calls), repeats=1, folder=tmp_path)
     assert calls == [1]
 
 
@@ -245,11 +242,11 @@ def test_a_file_that_was_half_written_is_no_finished_repeat(csiq, tmp_path, monk
         ({"settings": {"rate": 0.2}}, r"whose settings is {'rate': 0.1}, not {'rate': 0.2}"),
     ],
 )
-def test_predictions_of_another_run_are_refused(csiq, tmp_path, changed, words):
+def test_predictions_of_another_run_are_refused(rated, tmp_path, changed, words):
     settings = {"repeats": 1, "folder": tmp_path, "settings": {"rate": 0.1}}
-    run(csiq, noisy(csiq), **settings)
+    run(rated, noisy(rated), **settings)
     with pytest.raises(ValueError, match=words):
-        run(csiq, noisy(csiq), **settings | changed)
+        run(rated, noisy(rated), **settings | changed)
 
 
 def test_predictions_of_other_scores_are_refused(tmp_path):
@@ -262,10 +259,10 @@ def test_predictions_of_other_scores_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"predictions": []}'])
-def test_a_damaged_file_is_named(csiq, tmp_path, content):
+def test_a_damaged_file_is_named(rated, tmp_path, content):
     (tmp_path / "repeat-001.json").write_text(content)
     with pytest.raises(ValueError, match=r"repeat-001.json' is damaged: delete it to make it"):
-        run(csiq, noisy(csiq), repeats=1, folder=tmp_path)
+        run(rated, noisy(rated), repeats=1, folder=tmp_path)
 
 
 # Full-reference metrics
@@ -299,10 +296,10 @@ def test_without_reference_pictures_there_are_no_such_metrics(tmp_path):
 # Whole databases
 
 
-def test_a_whole_database_is_evaluated_with_clusters(csiq):
-    table = csiq.table()
-    predictions = table["quality"] + np.random.default_rng(0).normal(0, 0.1, 866)
-    result = evaluate_whole(csiq, predictions, name="toy", resamples=5, seed=4)
+def test_a_whole_database_is_evaluated_with_clusters(rated):
+    table = rated.table()
+    predictions = table["quality"] + np.random.default_rng(0).normal(0, 0.1, 360)
+    result = evaluate_whole(rated, predictions, name="toy", resamples=5, seed=4)
     expected = evaluate(
         predictions,
         table["quality"],
@@ -317,8 +314,8 @@ def test_a_whole_database_is_evaluated_with_clusters(csiq):
             pair = [getattr(estimates, name) for estimates in (row, wanted)]
             assert pair[0].value == pytest.approx(pair[1].value, rel=1e-9)
             assert pair[0].low == pytest.approx(pair[1].low, rel=1e-9)
-    with pytest.raises(ValueError, match=r"csiq: the predictions have shape \(3,\) for 866"):
-        evaluate_whole(csiq, [1, 2, 3], name="toy")
+    with pytest.raises(ValueError, match=r"folder_iqa: the predictions have shape \(3,\) for 360"):
+        evaluate_whole(rated, [1, 2, 3], name="toy")
 
 
 def test_distortions_with_few_pictures_are_named_on_a_whole_database(tmp_path):
@@ -351,23 +348,23 @@ def test_published_numbers_are_those_of_their_sources(database, method, numbers)
     assert len(row["source"]) > 10
 
 
-def test_markdown_has_measured_rows_first_and_published_ones_marked(csiq):
-    repeated = run(csiq, noisy(csiq), repeats=2)
-    whole = evaluate_whole(csiq, np.arange(866), name="x", resamples=2)
+def test_markdown_has_measured_rows_first_and_published_ones_marked(rated):
+    repeated = run(rated, noisy(rated), repeats=2)
+    whole = evaluate_whole(rated, np.arange(360), name="x", resamples=2)
     lines = to_markdown([repeated, whole], published("csiq")).splitlines()
     rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("|")]
     assert rows[0] == ["database", "method", "pictures", "images", *map(str.upper, METRICS)]
-    assert [row[0].split()[0] for row in rows[2:]] == ["measured"] * 14 + ["published"] * 11
-    assert rows[2][1:5] == ["csiq", "toy", "overall", str(repeated.rows[0].images)]
+    assert [row[0].split()[0] for row in rows[2:]] == ["measured"] * 6 + ["published"] * 11
+    assert rows[2][1:5] == ["folder_iqa", "toy", "overall", str(repeated.rows[0].images)]
     assert rows[2][5] == str(repeated.rows[0].srcc)
     brisque = next(row for row in rows if "BRISQUE" in row)
     assert brisque[1:] == ["csiq", "BRISQUE", "overall", "–", "0.812", "0.748", "–", "–"]
-    assert f"csiq, toy: {repeated.interval}." in lines
+    assert f"folder_iqa, toy: {repeated.interval}." in lines
     assert f"{brisque[0].removeprefix('published ')} {published('csiq')[0]['source']}" in lines
 
 
-def test_dictionary_is_json_without_nan(csiq):
-    undefined = evaluate_whole(csiq, np.zeros(866), name="constant", resamples=2)
+def test_dictionary_is_json_without_nan(rated):
+    undefined = evaluate_whole(rated, np.zeros(360), name="constant", resamples=2)
     content = to_dict([undefined], published("csiq"))
     assert json.loads(json.dumps(content, allow_nan=False)) == content
     assert content["measured"][0]["rows"][0]["srcc"] == {"value": None, "low": None, "high": None}

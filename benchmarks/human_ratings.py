@@ -23,8 +23,8 @@ from diqa_utils._internal.files import cache_folder
 from diqa_utils._internal.tensorflow import bfloat16_is_fast
 from diqa_utils.inference import load_predictor
 from diqa_utils.ratings.protocol import DatabasePart
+from diqa_utils.ratings.recipe import RatingsRecipe
 from diqa_utils.ratings.runs import RatingsRun
-from diqa_utils.ratings.training import RatingsRecipe
 
 NAME = "human_ratings"
 SEEDS = {"extended": (0, 1, 2), "diqa": (0,)}

@@ -16,13 +16,14 @@ from rich.progress import track
 from rich.table import Table
 
 from diqa_utils import __version__, datasets
+from diqa_utils._internal.files import write_atomically
 from diqa_utils._internal.startup import start_tensorflow_quietly
 from diqa_utils.datasets.catalog import CATALOG
 
 # What needs TensorFlow is imported within the functions: help must not wait for it.
 if TYPE_CHECKING:
     from diqa_utils.inference import Score
-    from diqa_utils.ratings.training import RatingsRecipe
+    from diqa_utils.ratings.recipe import RatingsRecipe
 
 # Plain text: the tables that typer draws leave too little room for a sentence in 80 columns.
 PLAIN: dict[str, Any] = {
@@ -73,7 +74,7 @@ Predictor = Annotated[
 ]
 Pristine = Annotated[
     str | None,
-    typer.Option(metavar="PATH", help="A folder of pictures without visible faults, for stage 1."),
+    typer.Option(metavar="PATH", help="A folder of pictures without visible faults, for step 1."),
 ]
 
 
@@ -263,9 +264,9 @@ def evaluate(
         typer.echo(table)
         if output is not None:
             output.parent.mkdir(parents=True, exist_ok=True)
-            Path(f"{output}.md").write_text(table + "\n", encoding="utf-8")
-            text = json.dumps(protocol.to_dict(results, published), indent=2, allow_nan=False)
-            Path(f"{output}.json").write_text(text + "\n", encoding="utf-8")
+            results_text = json.dumps(protocol.to_dict(results, published), indent=2)
+            for suffix, text in ((".md", table), (".json", results_text)):
+                _write_text(Path(f"{output}{suffix}"), text + "\n")
 
 
 @data_app.command("list")
@@ -349,6 +350,10 @@ def _message(error: Exception) -> str:
     return f"{error.strerror}: {error.filename!r}" if error.filename else error.strerror
 
 
+def _write_text(path: Path, text: str) -> None:
+    write_atomically(path, lambda place: place.write_text(text, encoding="utf-8"))
+
+
 def _write_map(path: Path, values: Any) -> None:
     """Writes an error map as a grey picture: black is 0, white is 1."""
     import numpy as np
@@ -397,7 +402,7 @@ def _print_card(card: dict[str, Any], folder: Path) -> None:
 
 def _recipe(text: str) -> "RatingsRecipe":
     """A recipe by the name of its predictor, or from a file."""
-    from diqa_utils.ratings.training import PREDICTORS, RatingsRecipe
+    from diqa_utils.ratings.recipe import PREDICTORS, RatingsRecipe
 
     if text in PREDICTORS:
         return RatingsRecipe(predictor=text)

@@ -71,7 +71,7 @@ def opinions_of(score_model: keras.Model) -> keras.Model:
     """Returns the part of the extended score model that is trained.
 
     Args:
-        score_model: as `build_extended_score_model` makes it; its weights are shared.
+        score_model: Model of `build_extended_score_model`; its weights are shared.
 
     Returns:
         A model from statistics (N, 198) to the opinion of each small network, (N, 4, 2): quality

@@ -1,7 +1,7 @@
-"""How the two predictors learn ratings: stage 2 of a training run.
+"""How the two predictors learn ratings: step 2 of a training run.
 
 Each class holds what a run asks for: the model that is trained, its optimizers, the batches of an
-epoch, a step, and the validation that chooses the best epoch.
+epoch, what is done with a batch, and the validation that chooses the best epoch.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from diqa_utils._internal.tensorflow import arithmetic, as_it_is, compiled, untu
 from diqa_utils.extended import build_extended_score_model, opinions_of
 from diqa_utils.models import build_score_model
 from diqa_utils.ratings.pictures import RatedPictures
-from diqa_utils.ratings.recipe import FeaturesStage
+from diqa_utils.ratings.recipe import FeaturesSettings, RatingsRecipe
 from diqa_utils.training import History, standardize_features
 
 #: The standard deviation of ranks that are spread evenly over 0..1.
@@ -32,15 +32,13 @@ class TrainedPredictor:
     """What a run leaves: two models, and what they were made by.
 
     Attributes:
-        recipe: the settings of the run.
-        score_model: as `build_extended_score_model` or `build_score_model` makes it, trained.
-        error_map_model: as `build_error_map_model` makes it, after step 1.
-        history: of stage 2: `loss` and `validation_loss`, a number per epoch.
-
-    Chapter: notebooks/11-human-ratings.ipynb
+        recipe: All settings of the run.
+        score_model: Trained model of `build_extended_score_model` or `build_score_model`.
+        error_map_model: Model of `build_error_map_model` after step 1.
+        history: `loss` and `validation_loss` of step 2, a number per epoch.
     """
 
-    recipe: Any
+    recipe: RatingsRecipe
     score_model: keras.Model
     error_map_model: keras.Model
     history: History
@@ -49,8 +47,8 @@ class TrainedPredictor:
         """Predicts the quality of prepared pictures, each as a whole.
 
         Args:
-            pictures: prepared for the same predictor.
-            rows: which ones, (n,); all if None.
+            pictures: Pictures that were prepared for the same predictor.
+            rows: Rows of those to score, (n,); all if None.
 
         Returns:
             float32 (n,), 0..1.
@@ -67,21 +65,21 @@ class TrainedPredictor:
         return np.clip(quality, 0, 1)
 
 
-class LearnStatistics:
-    """Stage 2 of the extended predictor."""
+class StatisticsTraining:
+    """Step 2 of the extended predictor."""
 
     def __init__(
         self,
-        recipe: Any,
+        recipe: RatingsRecipe,
         pictures: RatedPictures,
         rows: np.ndarray,
         held_out: np.ndarray,
         falling: np.ndarray | None,
     ) -> None:
-        self.seed, self.stage = recipe.seed, recipe.statistics
+        self.seed, self.settings = recipe.seed, recipe.statistics
         self.precision = "float32"  # a fraction of a minute either way
-        self.epochs = self.stage.epochs
-        if self.stage.falling_weight and (falling is None or not len(falling)):
+        self.epochs = self.settings.epochs
+        if self.settings.falling_weight and (falling is None or not len(falling)):
             raise ValueError(
                 "The extended predictor needs copies of pictures that get worse: pass what "
                 "falling_statistics gives, or set falling_weight to 0."
@@ -95,12 +93,12 @@ class LearnStatistics:
         self.statistics, self.targets = pictures.extras[rows], _targets(quality, quality)
         self.held_out = pictures.extras[held_out]
         self.held_out_targets = _targets(pictures.quality[held_out], quality)
-        self.falling = falling if self.stage.falling_weight else None
-        self.steps = _steps(len(rows), self.stage.batch_size)
+        self.falling = falling if self.settings.falling_weight else None
+        self.steps = _steps(len(rows), self.settings.batch_size)
         schedule = keras.optimizers.schedules.CosineDecay(
-            self.stage.learning_rate, self.epochs * self.steps
+            self.settings.learning_rate, self.epochs * self.steps
         )
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.stage.weight_decay)
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.settings.weight_decay)
         optimizer.build(self.trained.trainable_variables)
         self.optimizers = {"optimizer": optimizer}
 
@@ -111,25 +109,25 @@ class LearnStatistics:
             if isinstance(layer, keras.layers.Dropout):
                 # A checkpoint does not hold what dropout draws next; so each epoch begins anew.
                 layer.seed_generator.state.assign(rng.integers(2**31, size=2))
-        shape = self.steps, self.stage.batch_size
+        shape = self.steps, self.settings.batch_size
         order = rng.permutation(len(self.statistics))[: shape[0] * shape[1]].reshape(shape)
         parts = [self.statistics[order], self.targets[order]]
         if self.falling is not None:
-            size = self.steps, self.stage.falling_batch_size
+            size = self.steps, self.settings.falling_batch_size
             parts.append(self.falling[rng.integers(len(self.falling), size=size)])
         return untuned(tf.data.Dataset.from_tensor_slices(tuple(map(np.float32, parts))))
 
-    def step(
+    def train_step(
         self, statistics: tf.Tensor, targets: tf.Tensor, falling: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """Takes a step and returns the mean squared error."""
+        """Changes the weights by one batch; returns the mean squared error before that."""
         variables = self.trained.trainable_variables
         with tf.GradientTape() as tape:
             opinions = self.trained(statistics, training=True)  # (N, members, 2)
             error = tf.reduce_mean(tf.square(opinions - targets[:, tf.newaxis]))
             loss = error
             if falling is not None:
-                loss += self.stage.falling_weight * self._penalty(falling)
+                loss += self.settings.falling_weight * self._penalty(falling)
         gradients = tape.gradient(loss, variables)
         self.optimizers["optimizer"].apply_gradients(zip(gradients, variables, strict=True))
         return error
@@ -145,26 +143,26 @@ class LearnStatistics:
         flat = tf.reshape(falling, [number * copies, length])
         opinions = self.trained(flat, training=True)
         opinions = tf.reshape(opinions, [number, copies, *opinions.shape[1:]])
-        missing = opinions[:, 1:] - opinions[:, :-1] + self.stage.falling_margin
+        missing = opinions[:, 1:] - opinions[:, :-1] + self.settings.falling_margin
         return tf.reduce_mean(tf.square(tf.nn.relu(missing)))
 
 
-class LearnFeatures:
-    """Stage 2 of DIQA: the quality itself is learnt, by f and h, on random crops."""
+class FeaturesTraining:
+    """Step 2 of DIQA: the quality itself is learnt, by f and h, on random crops."""
 
     def __init__(
         self,
-        recipe: Any,
+        recipe: RatingsRecipe,
         pictures: RatedPictures,
         rows: np.ndarray,
         held_out: np.ndarray,
         extractor: keras.Model,
     ) -> None:
-        self.recipe, self.stage, self.precision = recipe, recipe.features, recipe.precision
+        self.recipe, self.settings, self.precision = recipe, recipe.features, recipe.precision
         self.pictures, self.rows, self.held_out = pictures, rows, held_out
-        self.epochs = self.stage.epochs
-        self.steps = _steps(len(rows), self.stage.batch_size)
-        self.side = min(self.stage.crop_size, int(pictures.sizes[rows].min()))
+        self.epochs = self.settings.epochs
+        self.steps = _steps(len(rows), self.settings.batch_size)
+        self.side = min(self.settings.crop_size, int(pictures.sizes[rows].min()))
         if self.side < MINIMUM_SIZE:
             raise ValueError(
                 f"Crops of {self.side} pixels are too small: {MINIMUM_SIZE} are needed."
@@ -172,12 +170,15 @@ class LearnFeatures:
         self.score_model = self.trained = build_score_model(extractor)
         standardize_features(self.score_model, self._features())
         self.of_f = extractor.trainable_variables
-        known = {id(one) for one in self.of_f}
-        self.of_head = [one for one in self.score_model.trainable_variables if id(one) not in known]
+        f_ids = {id(variable) for variable in self.of_f}
+        variables = self.score_model.trainable_variables
+        self.of_head = [variable for variable in variables if id(variable) not in f_ids]
         total = self.epochs * self.steps
         self.optimizers = {
-            "features_optimizer": _warmed_up(self.stage, self.stage.features_learning_rate, total),
-            "head_optimizer": _warmed_up(self.stage, self.stage.head_learning_rate, total),
+            "features_optimizer": _warmed_up(
+                self.settings, self.settings.features_learning_rate, total
+            ),
+            "head_optimizer": _warmed_up(self.settings, self.settings.head_learning_rate, total),
         }
         for optimizer, variables in self._in_pairs():
             optimizer.build(variables)
@@ -188,7 +189,7 @@ class LearnFeatures:
 
     def batches(self, epoch: int) -> tf.data.Dataset:
         """Returns the batches of an epoch: a random crop of each picture."""
-        size, seed = self.stage.batch_size, self.recipe.seed
+        size, seed = self.settings.batch_size, self.recipe.seed
         order = np.random.default_rng([seed, epoch]).permutation(self.rows)
 
         def cut(number: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -197,7 +198,7 @@ class LearnFeatures:
             normalized = (self.pictures.normalized(row) for row in chosen)
             crops = np.stack(
                 [
-                    _random_crop(picture, self.side, rng, mirror=self.stage.mirror)
+                    _random_crop(picture, self.side, rng, mirror=self.settings.mirror)
                     for picture in normalized
                 ]
             )
@@ -217,8 +218,8 @@ class LearnFeatures:
         batches = numbers.map(as_it_is(to_batch), num_parallel_calls=2, deterministic=True)
         return untuned(batches.prefetch(4))
 
-    def step(self, normalized: tf.Tensor, extras: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
-        """Takes a step and returns the mean squared error."""
+    def train_step(self, normalized: tf.Tensor, extras: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
+        """Changes the weights by one batch; returns the mean squared error before that."""
         inputs = {"normalized": normalized, "hand_crafted": extras}
         with tf.GradientTape() as tape:
             error = tf.reduce_mean(tf.square(self.score_model(inputs, training=True) - quality))
@@ -234,8 +235,8 @@ class LearnFeatures:
     def validate(self) -> float:
         """Returns the mean squared error of the held-out pictures, each scored as a whole."""
         with arithmetic(self.recipe.precision):
-            found = [float(self.score(*_whole(self.pictures, row))) for row in self.held_out]
-        return float(np.mean(np.square(np.array(found) - self.pictures.quality[self.held_out])))
+            scores = [float(self.score(*_whole(self.pictures, row))) for row in self.held_out]
+        return float(np.mean(np.square(np.array(scores) - self.pictures.quality[self.held_out])))
 
     def _features(self) -> np.ndarray:
         """The numbers that the model standardises, of some training pictures as wholes: (n, K)."""
@@ -247,8 +248,8 @@ class LearnFeatures:
             )
         )
         with arithmetic(self.recipe.precision):
-            some = [_whole(self.pictures, row) for row in self.rows[:PICTURES_TO_STANDARDIZE]]
-            return np.concatenate([predict(*one).numpy() for one in some])
+            rows = self.rows[:PICTURES_TO_STANDARDIZE]
+            return np.concatenate([predict(*_whole(self.pictures, row)).numpy() for row in rows])
 
 
 def _steps(pictures: int, batch_size: int) -> int:
@@ -266,13 +267,15 @@ def _targets(quality: np.ndarray, of_training: np.ndarray) -> np.ndarray:
     return np.stack([standardized, (rank - 0.5) / RANK_DEVIATION], axis=1).astype(np.float32)
 
 
-def _warmed_up(stage: FeaturesStage, rate: float, total: int) -> keras.Optimizer:
+def _warmed_up(settings: FeaturesSettings, rate: float, total: int) -> keras.Optimizer:
     """Returns AdamW with a rate that rises for a while and then falls along a cosine."""
-    warm_up = min(stage.warm_up, total // 2)
+    warm_up = min(settings.warm_up, total // 2)
     schedule = keras.optimizers.schedules.CosineDecay(
         rate / 20, max(1, total - warm_up), alpha=0.01, warmup_target=rate, warmup_steps=warm_up
     )
-    return keras.optimizers.AdamW(schedule, weight_decay=stage.weight_decay, beta_2=stage.beta_2)
+    return keras.optimizers.AdamW(
+        schedule, weight_decay=settings.weight_decay, beta_2=settings.beta_2
+    )
 
 
 def _random_crop(

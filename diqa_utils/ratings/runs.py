@@ -12,6 +12,7 @@ Source:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -22,11 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from tqdm.auto import tqdm
 
 from diqa_utils import datasets
-from diqa_utils.datasets.catalog import CATALOG
+from diqa_utils._internal.files import write_atomically
 from diqa_utils.evaluation import evaluate
 from diqa_utils.inference import (
     RUN_PREDICTOR,
@@ -34,26 +34,19 @@ from diqa_utils.inference import (
     Predictor,
     load_predictor,
 )
+from diqa_utils.ratings.learning import TrainedPredictor
+from diqa_utils.ratings.pictures import RatedPictures, falling_statistics, prepare_pictures
 from diqa_utils.ratings.pretraining import pristine_pictures
 from diqa_utils.ratings.protocol import (
     DatabasePart,
-    Predict,
-    RepeatedResult,
-    WholeResult,
-    baselines,
-    cross_database,
+    Result,
+    Split,
     evaluate_repeatedly,
+    evaluate_whole,
+    full_reference,
 )
-from diqa_utils.ratings.training import (
-    RatedPictures,
-    RatingsRecipe,
-    TrainedPredictor,
-    _claim,
-    _known_pristine,
-    falling_statistics,
-    prepare_pictures,
-    train_on_ratings,
-)
+from diqa_utils.ratings.recipe import RatingsRecipe
+from diqa_utils.ratings.training import claim_folder, train_on_ratings
 
 __all__ = ["RatingsRun", "conformal_half_width", "deal_out", "load_run", "measure", "repeat"]
 
@@ -75,11 +68,11 @@ class RatingsRun:
     """What a run is made of, beside its recipe. All of it is kept in the folder of the run.
 
     Attributes:
-        part: the database and its part to learn from; what is set aside comes from it too.
-        folder: of the run.
-        pristine: folder of pictures without visible faults, for stage 1; may be None if the recipe
-            has no stage 1.
-        pictures: folder for the prepared pictures, which runs on the same ones may share; one
+        part: Database and part to learn from; what is set aside comes from it too.
+        folder: Folder of the run.
+        pristine: Folder of pictures without visible faults, for step 1; may be None if the recipe
+            has no step 1.
+        pictures: Folder for the prepared pictures, which runs on the same ones may share; one
             within the folder of the run if None.
 
     Chapter: notebooks/11-human-ratings.ipynb
@@ -94,46 +87,39 @@ class RatingsRun:
         """Trains, or goes on with training, and leaves the predictor in the folder of the run.
 
         Args:
-            recipe: the settings.
-            progress: whether to show progress bars.
+            recipe: All settings.
+            progress: Whether to show progress bars.
 
         Returns:
             What was measured, as in `card.json`: agreement on validation, the interval and the
             share of validation pictures in it, seconds of training in this call.
 
         Raises:
-            ValueError: if the folder belongs to a run on other pictures; as `train_on_ratings`,
-                `deal_out` and `datasets.load` do.
-            FileNotFoundError: if the database or the pristine pictures are not there.
+            ValueError: The folder belongs to a run on other pictures or with another recipe, or
+                there are too few pictures.
+            FileNotFoundError: The database or the pristine pictures are not there.
         """
         start = time.monotonic()
         folder = Path(self.folder)
         # First of all what `resume` needs: preparing takes long, and may be stopped too.
-        _claim(folder, recipe)
+        claim_folder(folder, recipe)
         self._claim()
-        pristine = [] if self.pristine is None else pristine_pictures(self.pristine)
-        table = self.part.table()
-        parts = deal_out(table)
-        pictures = self._prepared(recipe, progress)
-        self._check(pictures, table)
-        trained = train_on_ratings(
+        parts = deal_out(self.part.table())
+        trained, pictures = _train(
             recipe,
-            pictures,
+            self.part,
             training=parts["train"].tolist(),
             validation=parts["validation"].tolist(),
-            falling=self._falling(
-                recipe, parts["train"], _known_pristine(recipe, pristine), progress
-            ),
-            pristine=pristine,
+            pristine=[] if self.pristine is None else pristine_pictures(self.pristine),
             folder=folder,
+            pictures_folder=Path(self.pictures) if self.pictures else folder / "pictures",
             progress=progress,
         )
         predictor = self._saved(trained)
         # What is measured is what was saved, weights in half precision and all.
-        kept = replace(trained, score_model=predictor.score_model)
-        card = self._card(kept, pictures, parts)
-        card["seconds"] = round(time.monotonic() - start)
-        predictor.card |= card
+        saved = replace(trained, score_model=predictor.score_model)
+        predictor.card |= self._card(saved, pictures, parts)
+        predictor.card["seconds"] = round(time.monotonic() - start)
         predictor.save(folder / RUN_PREDICTOR)
         return predictor.card
 
@@ -147,51 +133,8 @@ class RatingsRun:
                     f"{self.folder!r} belongs to a run on {kept.label!r}: take another folder."
                 )
         # default=str: folders may be given as paths.
-        file.write_text(json.dumps(asdict(self), indent=2, default=str) + "\n")
-
-    def _pictures_folder(self) -> Path:
-        return Path(self.pictures) if self.pictures else Path(self.folder) / "pictures"
-
-    def _prepared(self, recipe: RatingsRecipe, progress: bool) -> RatedPictures:
-        return prepare_pictures(
-            self.part.load(),
-            self._pictures_folder() / recipe.predictor,
-            predictor=recipe.predictor,
-            alpha=recipe.error_maps.alpha,
-            progress=progress,
-        )
-
-    def _check(self, pictures: RatedPictures, table: dict[str, np.ndarray]) -> None:
-        if pictures.image_ids.tolist() != table["image_id"].tolist():
-            raise ValueError(
-                f"The pictures prepared in {str(self._pictures_folder())!r} are not those of "
-                f"{self.part.label!r}: take another folder."
-            )
-
-    def _falling(
-        self,
-        recipe: RatingsRecipe,
-        training: np.ndarray,
-        pristine: Sequence[np.ndarray],
-        progress: bool,
-    ) -> np.ndarray | None:
-        """Statistics of pictures and of worse copies; kept in a file."""
-        number = recipe.statistics.falling_pictures
-        if recipe.predictor != "extended" or not recipe.statistics.falling_weight:
-            return None
-        file = self._pictures_folder() / f"falling-{number}-{len(pristine)}.npy"
-        if not file.exists():
-            first = {name.encode() for name in training[:number]}
-            rated = (
-                one["distorted_image"]
-                for one in self.part.load().as_numpy_iterator()
-                if one["image_id"] in first
-            )
-            found = falling_statistics(_by_turns(rated, pristine), number=number, progress=progress)
-            incomplete = file.with_name(f"incomplete-{file.name}")
-            np.save(incomplete, found)
-            incomplete.replace(file)
-        return np.load(file)
+        text = json.dumps(asdict(self), indent=2, default=str) + "\n"
+        write_atomically(file, lambda place: place.write_text(text))
 
     def _card(
         self, trained: TrainedPredictor, pictures: RatedPictures, parts: dict[str, np.ndarray]
@@ -210,9 +153,7 @@ class RatingsRun:
             "partial": self.part.partial,
             "pictures": {part: len(ids) for part, ids in parts.items()},
             "recipe": asdict(trained.recipe),
-            "parameters": sum(
-                math.prod(one.shape) for one in trained.score_model.trainable_weights
-            ),
+            "parameters": sum(math.prod(w.shape) for w in trained.score_model.trainable_weights),
             "interval": {"confidence": CONFIDENCE, "half_width": half},
             "validation": {
                 "agreement": agreement[0].to_dict(),
@@ -236,14 +177,14 @@ def load_run(folder: str | PathLike[str]) -> tuple[RatingsRun, RatingsRecipe]:
     """Reads what a run is made of, to go on with it.
 
     Args:
-        folder: of the run.
+        folder: Folder of the run.
 
     Returns:
         The run, whose folder is the one that it was read from, and its recipe.
 
     Raises:
-        FileNotFoundError: if the folder holds no run.
-        ValueError: if a file in it is damaged.
+        FileNotFoundError: The folder holds no run.
+        ValueError: A file in it is damaged.
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
@@ -263,7 +204,7 @@ def deal_out(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Deals the pictures of a database out to training, validation and calibration.
 
     Args:
-        table: as `datasets.read_table` gives it.
+        table: Table of a database, as `datasets.read_table` gives it.
 
     Returns:
         The ids of the pictures in "train", "validation" and "calibration". Without references:
@@ -272,7 +213,7 @@ def deal_out(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         them.
 
     Raises:
-        ValueError: if there are too few pictures or references.
+        ValueError: There are too few pictures or references.
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
@@ -288,19 +229,20 @@ def deal_out(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def conformal_half_width(predicted: np.ndarray, quality: np.ndarray, confidence: float) -> float:
     """Returns how far around a score the interval must reach (split conformal prediction).
 
-    It is the k-th smallest error, k = ceil((n + 1) confidence). For new pictures like these n, and
-    like them not trained on, the rating then lies in the interval with at least that probability.
+    It is the k-th smallest error, k = ceil((n + 1) confidence). For new pictures like these n,
+    which were not trained on either, the rating then lies in the interval with at least that
+    probability.
 
     Args:
-        predicted: scores of pictures that the predictor has not learnt from, (n,).
-        quality: their ratings, (n,), 0..1.
-        confidence: between 0 and 1.
+        predicted: Scores of pictures that the predictor has not learnt from, (n,).
+        quality: Their ratings, (n,), 0..1.
+        confidence: Probability that is promised, between 0 and 1.
 
     Returns:
         Half of the width of the interval.
 
     Raises:
-        ValueError: if `confidence` is not between 0 and 1, or n is too small for it.
+        ValueError: `confidence` is not between 0 and 1, or n is too small for it.
 
     References:
         Lei, G'Sell, Rinaldo, Tibshirani and Wasserman (2018),
@@ -309,41 +251,39 @@ def conformal_half_width(predicted: np.ndarray, quality: np.ndarray, confidence:
     Chapter: notebooks/11-human-ratings.ipynb
     """
     if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, not {confidence}.")
+        raise ValueError(f"confidence {confidence} is not between 0 and 1.")
     errors = np.sort(np.abs(np.asarray(predicted, np.float64) - quality))
-    position = math.ceil((len(errors) + 1) * confidence)
-    if position > len(errors):
-        raise ValueError(
-            f"{len(errors)} picture(s) are too few for an interval of {confidence:.0%}."
-        )
+    number = len(errors)
+    position = math.ceil((number + 1) * confidence)
+    if position > number:
+        interval = f"an interval of {confidence:.0%}"
+        raise ValueError(f"{number} picture(s) are too few for {interval}.")
     return float(errors[position - 1])
 
 
-def measure(predictor: str | PathLike[str], part: DatabasePart) -> WholeResult:
+def measure(predictor: str | PathLike[str], part: DatabasePart) -> Result:
     """Measures how well a predictor agrees with the people who rated a database.
 
     Every picture is scored from its pixels on, as `score` does.
 
     Args:
-        predictor: a name that `load_pretrained` knows, or the folder of a run or of a predictor.
-        part: of which database, and how to load it.
+        predictor: Name that `load_pretrained` knows, or the folder of a run or of a predictor.
+        part: Database to measure on, and how to load it.
 
     Returns:
         Agreement overall and per distortion, with bootstrap intervals.
 
     Raises:
-        ValueError: if there is no such predictor or part.
-        FileNotFoundError: if the database is not there.
+        ValueError: There is no such predictor or part.
+        FileNotFoundError: The database is not there.
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
     loaded = load_predictor(predictor)
-
-    def predict(dataset: tf.data.Dataset) -> np.ndarray:
-        pictures = tqdm(dataset.as_numpy_iterator(), "scoring", len(dataset), leave=False)
-        return np.array([loaded.score(one["distorted_image"]) for one in pictures])
-
-    return cross_database(predict, [part], method=_described(loaded, part))[0]
+    dataset = part.load()
+    pictures = tqdm(dataset.as_numpy_iterator(), "scoring", len(dataset), leave=False)
+    scores = [loaded.score(picture["distorted_image"]) for picture in pictures]
+    return evaluate_whole(part, scores, name=_described(loaded, part))
 
 
 def repeat(
@@ -354,67 +294,123 @@ def repeat(
     seed: int,
     folder: str | PathLike[str],
     pristine: str | PathLike[str] | None = None,
-) -> list[RepeatedResult]:
+) -> list[Result]:
     """Runs the field's protocol: trains a recipe many times on a database, and tests it.
 
     Args:
-        recipe: the settings; its seed is that of the first repeat, and each further one adds one.
-        part: of which database, and how to load it.
-        repeats: how many splits by reference.
-        seed: of the splits.
-        folder: where finished repeats and their runs are kept; called again, it goes on.
-        pristine: folder of pictures without visible faults for stage 1; the references of the
+        recipe: All settings; its seed is that of the first repeat, and each further one adds one.
+        part: Database to train and test on, and how to load it.
+        repeats: Number of splits by reference.
+        seed: Seed of the splits.
+        folder: Where finished repeats and their runs are kept; called again, it goes on.
+        pristine: Folder of pictures without visible faults for step 1; the references of the
             training pictures if None.
 
     Returns:
-        The recipe's result, then those of a constant and of the full-reference metrics.
+        The recipe's result, then those of the full-reference metrics.
 
     Raises:
-        ValueError: as `evaluate_repeatedly` and `train_on_ratings` do.
+        ValueError: The database cannot be split, or the folder belongs to another run.
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
-    root = Path(folder)
+    root, table = Path(folder), part.table()
 
-    def fit(training: tf.data.Dataset, validation: tf.data.Dataset, number: int) -> Predict:
-        run = root / f"run-{number:03}"
+    def ids_of(references: Sequence[str]) -> list[str]:
+        chosen = np.isin(table["reference_id"], references)
+        return table["image_id"][chosen].tolist()
 
-        def prepared(dataset: tf.data.Dataset, name: str) -> RatedPictures:
-            return prepare_pictures(dataset, run / name, predictor=recipe.predictor)
-
-        known = prepared(training.concatenate(validation), "pictures")
-        ids = known.image_ids.tolist()
-        count = int(training.cardinality())
-        rated = (one["distorted_image"] for one in training.as_numpy_iterator())
-        clean = pristine_pictures(pristine) if pristine else _references(training)
-        stage = recipe.statistics
-        trained = train_on_ratings(
+    def method(split: Split, number: int) -> np.ndarray:
+        trained, pictures = _train(
             replace(recipe, seed=recipe.seed + number - 1),
-            known,
-            training=ids[:count],
-            validation=ids[count:],
-            falling=falling_statistics(
-                _by_turns(rated, _known_pristine(recipe, clean)), number=stage.falling_pictures
-            )
-            if recipe.predictor == "extended" and stage.falling_weight
-            else None,
-            pristine=clean,
-            folder=run,
+            part,
+            training=ids_of(split.training),
+            validation=ids_of(split.validation),
+            pristine=_clean_pictures(part, split, pristine),
+            folder=root / f"run-{number:03}",
+            pictures_folder=root / "pictures",
         )
-        return lambda dataset: trained.predict(prepared(dataset, "test"))
+        rows = pictures.rows_of(ids_of(split.test))
+        return trained.predict(pictures, rows)
 
-    settings = {"recipe": asdict(recipe), "pristine": None if pristine is None else str(pristine)}
     result = evaluate_repeatedly(
         part,
-        fit,
-        method=recipe.predictor,
+        method,
+        name=recipe.predictor,
         repeats=repeats,
         seed=seed,
         folder=root / "repeats",
-        settings=settings,
+        settings={"recipe": asdict(recipe), "pristine": str(pristine)},
     )
-    others = baselines(part, repeats=repeats, seed=seed, folder=root / "baselines")
-    return [result, *others]
+    return [result, *full_reference(part, repeats=repeats, seed=seed)]
+
+
+def _train(
+    recipe: RatingsRecipe,
+    part: DatabasePart,
+    *,
+    training: list[str],
+    validation: list[str],
+    pristine: Sequence[np.ndarray],
+    folder: Path,
+    pictures_folder: Path,
+    progress: bool = True,
+) -> tuple[TrainedPredictor, RatedPictures]:
+    """Prepares all pictures of a part and the worse copies of some, and trains."""
+    pictures = prepare_pictures(
+        part.load(),
+        pictures_folder / recipe.predictor,
+        predictor=recipe.predictor,
+        alpha=recipe.error_maps.alpha,
+        progress=progress,
+    )
+    if pictures.image_ids.tolist() != part.table()["image_id"].tolist():
+        raise ValueError(
+            f"The pictures prepared in {str(pictures_folder)!r} are not those of {part.label!r}: "
+            "take another folder."
+        )
+    falling = None
+    if recipe.predictor == "extended" and recipe.statistics.falling_weight:
+        number = recipe.statistics.falling_pictures
+        clean = recipe.error_maps.learnt_from(pristine)
+        falling = _falling(part, training[:number], clean, number, pictures_folder, progress)
+    trained = train_on_ratings(
+        recipe,
+        pictures,
+        training=training,
+        validation=validation,
+        falling=falling,
+        pristine=pristine,
+        folder=folder,
+        progress=progress,
+    )
+    return trained, pictures
+
+
+def _falling(
+    part: DatabasePart,
+    training: list[str],
+    pristine: Sequence[np.ndarray],
+    number: int,
+    folder: Path,
+    progress: bool,
+) -> np.ndarray:
+    """Statistics of pictures and of worse copies, kept in a file named after what they are of."""
+    digest = hashlib.sha256(json.dumps([number, training]).encode())
+    for picture in pristine:
+        digest.update(picture.tobytes())
+    file = folder / f"falling-{digest.hexdigest()[:12]}.npy"
+    if not file.exists():
+        ids = {image_id.encode() for image_id in training}
+        rated = (
+            picture["distorted_image"]
+            for picture in part.load().as_numpy_iterator()
+            if picture["image_id"] in ids
+        )
+        by_turns = _by_turns(rated, pristine)
+        statistics = falling_statistics(by_turns, number=number, progress=progress)
+        write_atomically(file, lambda place: np.save(place, statistics))
+    return np.load(file)
 
 
 def _by_turns(rated: Iterable[np.ndarray], pristine: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
@@ -428,30 +424,22 @@ def _by_turns(rated: Iterable[np.ndarray], pristine: Sequence[np.ndarray]) -> It
             yield np.ascontiguousarray(clean[top : top + SQUARE, left : left + SQUARE])
 
 
-def _whole(database: str) -> str:
-    """Returns the name of all parts of a database that are not left out by default."""
-    known = CATALOG.get(database)
-    return "+".join(known.splits) if known and known.splits else "rated"
-
-
-def _training_part(database: str) -> str:
-    """Returns the name of the part of a database to learn from."""
-    known = CATALOG.get(database)
-    return "train" if known and "train" in known.splits else "rated"
-
-
-def _references(training: tf.data.Dataset) -> list[np.ndarray]:
-    """The reference picture of each reference, once."""
-    found: dict[bytes, np.ndarray] = {}
-    for one in training.as_numpy_iterator():
-        if "reference_image" in one:
-            found.setdefault(one["reference_id"], one["reference_image"])
-    return list(found.values())
+def _clean_pictures(
+    part: DatabasePart, split: Split, folder: str | PathLike[str] | None
+) -> list[np.ndarray]:
+    """The pictures of a folder; without one, the picture of each training reference, once."""
+    if folder is not None:
+        return pristine_pictures(folder)
+    references: dict[bytes, np.ndarray] = {}
+    for example in part.load(split.training).as_numpy_iterator():
+        if "reference_image" in example:
+            references.setdefault(example["reference_id"], example["reference_image"])
+    return list(references.values())
 
 
 def _described(predictor: Predictor | ExtendedPredictor, part: DatabasePart) -> str:
     """The kind of a predictor, what it was trained on, and whether it knows these pictures."""
     database = predictor.card.get("database", "sample_iqa")
     split = predictor.card.get("split", "train")
-    known = ", some of these pictures too" if database == part.name and split in part.split else ""
-    return f"{predictor.kind}, trained on {database}{known}"
+    seen = ", some of these pictures too" if database == part.name and split in part.split else ""
+    return f"{predictor.kind}, trained on {database}{seen}"

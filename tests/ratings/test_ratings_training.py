@@ -1,6 +1,5 @@
-"""Training on human ratings: recipes, prepared pictures, and runs that can be stopped."""
+"""Training on human ratings: prepared pictures, and training that can be stopped."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -12,28 +11,29 @@ from diqa_utils.image_statistics import STATISTICS, image_statistics
 from diqa_utils.maps import hand_crafted_features
 from diqa_utils.metrics import srcc
 from diqa_utils.preprocessing import normalize
-from diqa_utils.ratings import training as human_ratings
-from diqa_utils.ratings.learning import _random_crop
-from diqa_utils.ratings.pictures import RatedPictures
-from diqa_utils.ratings.recipe import ErrorMapStage, FeaturesStage, StatisticsStage
-from diqa_utils.ratings.training import (
+from diqa_utils.ratings import learning
+from diqa_utils.ratings import pictures as rated_pictures
+from diqa_utils.ratings.pictures import RatedPictures, falling_statistics, prepare_pictures
+from diqa_utils.ratings.recipe import (
+    PREDICTORS,
+    ErrorMapSettings,
+    FeaturesSettings,
     RatingsRecipe,
-    falling_statistics,
-    prepare_pictures,
-    train_on_ratings,
+    StatisticsSettings,
 )
+from diqa_utils.ratings.training import train_on_ratings
 
 pytestmark = pytest.mark.usefixtures("small_network")
 
-NO_ERROR_MAPS = ErrorMapStage(epochs=0)
+NO_ERROR_MAPS = ErrorMapSettings(epochs=0)
 EXTENDED = RatingsRecipe(
     error_maps=NO_ERROR_MAPS,
-    statistics=StatisticsStage(epochs=4, batch_size=8, falling_batch_size=2),
+    statistics=StatisticsSettings(epochs=4, batch_size=8, falling_batch_size=2),
 )
 DIQA = RatingsRecipe(
     predictor="diqa",
-    error_maps=ErrorMapStage(epochs=2, steps=2, patches=4, patch_size=48, held_out_batches=1),
-    features=FeaturesStage(epochs=3, batch_size=4, crop_size=48, warm_up=2),
+    error_maps=ErrorMapSettings(epochs=2, steps=2, patches=4, patch_size=48, held_out_batches=1),
+    features=FeaturesSettings(epochs=3, batch_size=4, crop_size=48, warm_up=2),
 )
 
 
@@ -41,19 +41,19 @@ DIQA = RatingsRecipe(
 def examples():
     """Twenty-four pictures of random texture, the rougher the better, of two sizes."""
     rng = np.random.default_rng(0)
-    found = []
+    made = []
     for number in range(24):
         quality = (number * 7 % 24) / 23
         size = (64, 72) if number % 2 else (56, 64)
         texture = rng.normal(0, 4 + 40 * quality, (*size, 3))
-        found.append(
+        made.append(
             {
                 "distorted_image": np.clip(128 + texture, 0, 255).astype(np.uint8),
                 "quality": np.float32(quality),
                 "image_id": f"picture {number}".encode(),
             }
         )
-    return found
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def prepared(dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared")
     return {
         name: prepare_pictures(dataset, folder / name, predictor=name, progress=False)
-        for name in human_ratings.PREDICTORS
+        for name in PREDICTORS
     }
 
 
@@ -103,43 +103,6 @@ def train(prepared, falling, pristine):
         return train_on_ratings(recipe, pictures, **settings | changes)
 
     return train
-
-
-# Recipes
-
-
-def test_a_recipe_is_read_as_it_was_written():
-    recipe = RatingsRecipe(
-        predictor="diqa", seed=3, error_maps=ErrorMapStage(epochs=1, learning_rate=2e-4)
-    )
-    assert RatingsRecipe.from_json(recipe.to_json()) == recipe
-    assert json.loads(recipe.to_json())["error_maps"]["learning_rate"] == 2e-4
-
-
-def test_what_a_recipe_leaves_out_is_as_by_default():
-    recipe = RatingsRecipe.from_json('{"seed": 2, "features": {"epochs": 1, "weight_decay": 0}}')
-    assert recipe == RatingsRecipe(seed=2, features=FeaturesStage(epochs=1, weight_decay=0.0))
-    assert isinstance(recipe.features.weight_decay, float)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "not JSON"),
-        ("[]", "must be an object with settings"),
-        ('{"sead": 1}', "has no setting 'sead'; it has predictor, seed"),
-        ('{"seed": "1"}', "seed in the recipe must be a whole number, not '1'"),
-        ('{"seed": true}', "seed in the recipe must be a whole number, not True"),
-        ('{"seed": -1}', "seed must be zero or more, not -1"),
-        ('{"predictor": "niqe"}', "predictor must be diqa or extended, not 'niqe'"),
-        ('{"features": {"epochs": 1.5}}', "epochs in features must be a whole number, not 1.5"),
-        ('{"features": {"mirror": 1}}', "mirror in features must be true or false, not 1"),
-        ('{"features": 3}', "features must be an object with settings, not 3"),
-    ],
-)
-def test_a_wrong_recipe_is_refused_in_a_sentence(text, message):
-    with pytest.raises(ValueError, match=message):
-        RatingsRecipe.from_json(text)
 
 
 # Pictures
@@ -200,18 +163,13 @@ def test_pictures_get_worse_by_blur_compression_or_noise(examples, monkeypatch):
         seen.append((kind, level))
         return picture
 
-    monkeypatch.setattr(human_ratings, "distort", damaged)
+    monkeypatch.setattr(rated_pictures, "distort", damaged)
     falling_statistics([examples[0]["distorted_image"]] * 30, number=30, progress=False)
     kinds = {kind for kind, _ in seen}
     assert sorted(level for _, level in seen) == sorted(30 * [1, 2, 3, 4, 5])
     assert {"jpeg", "white_noise", "gaussian_blur"} & kinds
     assert not {"brighten", "color_shift", "pixelate"} & kinds
     assert kinds <= set(DISTORTIONS)
-
-
-def test_no_pictures_give_no_copies():
-    with pytest.raises(ValueError, match="no pictures to make worse copies of"):
-        falling_statistics([], number=3, progress=False)
 
 
 # Runs
@@ -225,41 +183,22 @@ def weights(trained):
 @pytest.mark.parametrize("recipe", [EXTENDED, DIQA], ids=["extended", "diqa"])
 def test_a_run_that_was_stopped_ends_with_the_same_weights(recipe, train, tmp_path, monkeypatch):
     undisturbed = train(recipe, tmp_path / "undisturbed")
-    kind = "LearnStatistics" if recipe is EXTENDED else "LearnFeatures"
-    batches = getattr(human_ratings, kind).batches
+    kind = "StatisticsTraining" if recipe is EXTENDED else "FeaturesTraining"
+    batches = getattr(learning, kind).batches
 
-    def stopped(stage, epoch):
+    def stopped(step_2, epoch):
         if epoch == 2:
             raise KeyboardInterrupt
-        return batches(stage, epoch)
+        return batches(step_2, epoch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(getattr(human_ratings, kind), "batches", stopped)
+        patch.setattr(getattr(learning, kind), "batches", stopped)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, tmp_path / "stopped")
     resumed = train(recipe, tmp_path / "stopped")
     assert resumed.history == undisturbed.history
-    for found, expected in zip(weights(resumed), weights(undisturbed), strict=True):
-        np.testing.assert_array_equal(found, expected)
-
-
-@pytest.mark.parametrize("recipe", [EXTENDED, DIQA], ids=["extended", "diqa"])
-def test_another_seed_gives_other_weights(recipe, train, tmp_path):
-    first = train(recipe, tmp_path / "first")
-    second = train(replace(recipe, seed=1), tmp_path / "second")
-    assert first.history["loss"] != second.history["loss"]
-
-
-def test_a_finished_run_is_loaded(train, tmp_path):
-    first = train(EXTENDED, tmp_path)
-    loaded = train(EXTENDED, tmp_path)
-    assert loaded.history == first.history
-    for found, expected in zip(weights(loaded), weights(first), strict=True):
-        np.testing.assert_array_equal(found, expected)
-    assert RatingsRecipe.from_json((tmp_path / "recipe.json").read_text()) == EXTENDED
-    lines = (tmp_path / "ratings" / "history.csv").read_text().splitlines()
-    assert lines[0] == "loss,validation_loss"
-    assert len(lines) == 5
+    for values, expected in zip(weights(resumed), weights(undisturbed), strict=True):
+        np.testing.assert_array_equal(values, expected)
 
 
 def test_the_best_epoch_is_kept(train, prepared, tmp_path):
@@ -287,36 +226,19 @@ def test_diqa_learns(train, prepared, tmp_path):
     assert srcc(trained.predict(prepared["diqa"]), prepared["diqa"].quality) > 0.7
 
 
-def test_crops_are_mirrored_only_if_wanted(prepared):
-    picture = prepared["diqa"].normalized(0)
-    both = [
-        _random_crop(picture, min(picture.shape[:2]), np.random.default_rng(seed), mirror=mirror)
-        for seed in range(6)
-        for mirror in (True, False)
-    ]
-    seen = [np.array_equal(*pair) for pair in zip(both[::2], both[1::2], strict=True)]
-    assert 0 < sum(seen) < 6
-    for mirrored, plain, same in zip(both[::2], both[1::2], seen, strict=True):
-        np.testing.assert_array_equal(mirrored if same else mirrored[:, ::-1], plain)
-
-
 def test_scores_fall_more_where_they_must(train, falling, tmp_path):
     def shortfall(weight):
-        stage = replace(EXTENDED.statistics, epochs=20, falling_weight=weight)
-        trained = train(replace(EXTENDED, statistics=stage), tmp_path / str(weight))
+        settings = replace(EXTENDED.statistics, epochs=20, falling_weight=weight)
+        trained = train(replace(EXTENDED, statistics=settings), tmp_path / str(weight))
         quality = trained.score_model.predict(falling.reshape(-1, len(STATISTICS)), verbose=0)
         return np.maximum(np.diff(quality.reshape(3, 6), axis=1), 0).sum()
 
     assert shortfall(10.0) < shortfall(0.0) / 2
 
 
-def test_a_score_that_need_not_fall_needs_no_copies(train, tmp_path):
-    stage = replace(EXTENDED.statistics, falling_weight=0.0, epochs=1)
-    trained = train(replace(EXTENDED, statistics=stage), tmp_path, falling=None)
-    assert len(trained.history["loss"]) == 1
-
-
 def test_what_a_run_lacks_is_said(train, prepared, tmp_path):
+    with pytest.raises(ValueError, match="no pictures to make worse copies of"):
+        falling_statistics([], number=3, progress=False)
     with pytest.raises(ValueError, match="needs copies of pictures that get worse"):
         train(EXTENDED, tmp_path / "1", falling=None)
     with pytest.raises(ValueError, match="at least two pristine pictures"):

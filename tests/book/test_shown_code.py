@@ -16,6 +16,9 @@ COLUMNS = {"pseudo_dmos"}
 #: Lines of a shown function's body: what fits on one screen together with its formula.
 LONGEST_BODY = 18
 
+#: Columns of a line that a page shows whole, as notebooks/ruff.toml has it.
+WIDEST_LINE = 76
+
 
 def shown_functions(chapter):
     """The functions that a chapter shows with `show_source`, by the number of the cell."""
@@ -61,3 +64,11 @@ def test_prose_after_a_listing_names_what_is_in_the_code(chapter):
         for span in re.findall(r"`([^`]+)`", prose):
             missing = set(re.findall(r"[A-Za-z_]\w*", span)) - words
             assert not missing, f"{chapter.name}, cell {number + 1}: `{span}` is in no listing."
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.name)
+def test_shown_functions_are_not_cut_at_the_edge_of_a_page(chapter):
+    for functions in shown_functions(chapter).values():
+        for function in functions:
+            wide = [line for line in body_of(function) if len(line) > WIDEST_LINE]
+            assert not wide, f"{function.__name__}: {wide}"

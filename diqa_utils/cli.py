@@ -350,10 +350,6 @@ def _message(error: Exception) -> str:
     return f"{error.strerror}: {error.filename!r}" if error.filename else error.strerror
 
 
-def _write_text(path: Path, text: str) -> None:
-    write_atomically(path, lambda place: place.write_text(text, encoding="utf-8"))
-
-
 def _write_map(path: Path, values: Any) -> None:
     """Writes an error map as a grey picture: black is 0, white is 1."""
     import numpy as np
@@ -398,6 +394,10 @@ def _print_card(card: dict[str, Any], folder: Path) -> None:
         f"the ratings and holds {card['validation']['inside_interval']:.1%} on validation."
     )
     typer.echo(f"{card['parameters']:,} parameters; {card['seconds']:,} s. All of it: {folder}")
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_atomically(path, lambda place: place.write_text(text, encoding="utf-8"))
 
 
 def _recipe(text: str) -> "RatingsRecipe":

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from os import PathLike
 from pathlib import Path
@@ -27,6 +25,7 @@ import tensorflow as tf
 from diqa_utils._internal.checks import as_batch, check_pixels, to_unit_range
 from diqa_utils._internal.files import write_atomically
 from diqa_utils._internal.tensorflow import arithmetic, check_precision, compiled
+from diqa_utils._internal.threads import map_ahead
 from diqa_utils._internal.tiles import cells, tiles
 from diqa_utils._internal.weight_files import load_weights, save_weights
 from diqa_utils.extended import build_extended_score_model
@@ -180,7 +179,7 @@ class Predictor:
             Each path, in the given order, with its `Score`, or with the error that says why it has
             none: the others are scored all the same.
         """
-        for path, image in _read_ahead(paths):
+        for path, image in map_ahead(_read, paths, ahead=READ_AHEAD):
             try:
                 yield path, image if isinstance(image, Exception) else self.score(image)
             except ValueError as error:
@@ -450,25 +449,12 @@ def _load(folder: Path) -> Predictor:
     return predictor
 
 
-def _read_ahead(
-    paths: Iterable[str | PathLike[str]],
-) -> Iterator[tuple[Path, np.ndarray | ValueError | OSError]]:
-    """Reads pictures, a few ahead of the one that is asked for."""
-
-    def read(path: Path) -> tuple[Path, np.ndarray | ValueError | OSError]:
-        try:
-            return path, read_image(path)
-        except (ValueError, OSError) as error:
-            return path, error
-
-    with ThreadPoolExecutor(READ_AHEAD) as pool:
-        reading: deque[Future[Any]] = deque()
-        for path in paths:
-            reading.append(pool.submit(read, Path(path)))
-            if len(reading) > READ_AHEAD:
-                yield reading.popleft().result()
-        while reading:
-            yield reading.popleft().result()
+def _read(path: str | PathLike[str]) -> tuple[Path, np.ndarray | ValueError | OSError]:
+    """Reads a picture; an error is returned, so that it ends nothing but this picture's way."""
+    try:
+        return Path(path), read_image(path)
+    except (ValueError, OSError) as error:
+        return Path(path), error
 
 
 def _as_rgb(image: Any) -> np.ndarray:

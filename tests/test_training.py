@@ -43,54 +43,48 @@ def database(seed=0):
     )
 
 
-def step_1_data():
-    """Training batches, two patches an image, and validation batches; made anew."""
-    patches = {"patch_size": 48, "patches_per_image": 2, "seed": 0}
-    return (
-        error_map_batches(database(), batch_size=4, **patches),
-        error_map_batches(database(1), batch_size=2),
-    )
-
-
-def step_2_data():
-    return (
-        score_batches(database(), batch_size=2, seed=0),
-        score_batches(database(1), batch_size=2),
-    )
-
-
 class Step1:
     """Step 1 as the tests that hold for both steps call it."""
 
     build = staticmethod(build_error_map_model)
+    function = staticmethod(train_error_map_model)
 
     @staticmethod
-    def train(model, epochs, folder=None, data=None, **settings):
-        batches, validation = data or step_1_data()
-        return train_error_map_model(
-            model, batches, validation, epochs=epochs, folder=folder, progress=False, **settings
+    def data():
+        """Training batches, two patches an image, and validation batches; made anew."""
+        patches = {"patch_size": 48, "patches_per_image": 2, "seed": 0}
+        return (
+            error_map_batches(database(), batch_size=4, **patches),
+            error_map_batches(database(1), batch_size=2),
         )
 
-    @staticmethod
-    def loss(model):
-        return evaluate_error_map_model(model, step_1_data()[1])
+    @classmethod
+    def train(cls, model, epochs, folder=None, data=None, progress=False, **settings):
+        batches, validation = data or cls.data()
+        return cls.function(
+            model, batches, validation, epochs=epochs, folder=folder, progress=progress, **settings
+        )
+
+    @classmethod
+    def loss(cls, model):
+        return evaluate_error_map_model(model, cls.data()[1])
 
 
-class Step2:
+class Step2(Step1):
     build = staticmethod(build_score_model)
+    function = staticmethod(train_score_model)
 
     @staticmethod
-    def train(model, epochs, folder=None, data=None, **settings):
-        batches, validation = data or step_2_data()
-        return train_score_model(
-            model, batches, validation, epochs=epochs, folder=folder, progress=False, **settings
+    def data():
+        return (
+            score_batches(database(), batch_size=2, seed=0),
+            score_batches(database(1), batch_size=2),
         )
 
-    @staticmethod
-    def loss(model):
+    @classmethod
+    def loss(cls, model):
         errors = [
-            np.asarray(model(inputs))[:, 0] - quality.numpy()
-            for inputs, quality in step_2_data()[1]
+            np.asarray(model(inputs))[:, 0] - quality.numpy() for inputs, quality in cls.data()[1]
         ]
         return np.mean(np.concatenate(errors) ** 2)
 
@@ -144,7 +138,7 @@ def undisturbed():
 
 
 def one_batch():
-    return next(iter(step_1_data()[0]))
+    return next(iter(Step1.data()[0]))
 
 
 def test_train_step_is_a_step_of_gradient_descent():
@@ -181,7 +175,7 @@ def test_the_loop_is_compiled(monkeypatch):
         return train_step(*arguments, **settings)
 
     monkeypatch.setattr(training, "train_step", counted)
-    Step1.train(new(build_error_map_model), 2, data=(batches, step_1_data()[1]))
+    Step1.train(new(build_error_map_model), 2, data=(batches, Step1.data()[1]))
     assert runs == [False]  # traced once for ten batches
 
 
@@ -200,7 +194,7 @@ def test_the_loss_falls(step, undisturbed):
 def test_the_best_epoch_is_restored(step):
     model = new(step.build)
     # With a rate that leaps out of control after two epochs.
-    steps = 2 * sum(1 for _ in (step_1_data() if step is Step1 else step_2_data())[0])
+    steps = 2 * sum(1 for _ in step.data()[0])
     rate = keras.optimizers.schedules.PiecewiseConstantDecay([steps], [1e-3, 0.1])
     history = step.train(model, 3, optimizer=keras.optimizers.Nadam(rate))
     losses = history["validation_loss"]
@@ -253,7 +247,7 @@ def test_free_memory_goes_back_to_the_system_after_each_epoch(step, monkeypatch)
 
 def test_batches_without_end_are_asked_for_by_epoch(tmp_path):
     """A function gives the batches of an epoch; a stopped run asks for those to come only."""
-    _, validation = step_1_data()
+    _, validation = Step1.data()
     asked = []
 
     def batches_of(epoch):
@@ -291,7 +285,7 @@ def test_a_finished_run_is_only_loaded(step, tmp_path, monkeypatch):
     assert step.train(again, 2, tmp_path, optimizer=optimizer) == history
     assert fingerprint(again) == fingerprint(first)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == files
-    taken = 2 * sum(1 for _ in (step_1_data() if step is Step1 else step_2_data())[0])
+    taken = 2 * sum(1 for _ in step.data()[0])
     assert int(optimizer.iterations) == taken  # the checkpoint's, none more
 
 
@@ -393,13 +387,6 @@ def test_a_history_of_something_else_is_refused(text, tmp_path):
 # Weights
 
 
-def test_weights_are_loaded(tmp_path):
-    first, second = build_error_map_model(), build_error_map_model()
-    first.save_weights(tmp_path / "model.weights.h5")
-    load_weights(second, str(tmp_path / "model.weights.h5"))
-    assert fingerprint(second) == fingerprint(first)
-
-
 def test_missing_weights_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.weights\.h5"):
         load_weights(build_feature_extractor(), tmp_path / "none.weights.h5")
@@ -452,24 +439,19 @@ def test_best_constant_map_is_the_best_of_all_constants():
 
 
 def test_nothing_has_no_loss():
-    nothing = step_1_data()[0].take(0)
+    nothing = Step1.data()[0].take(0)
     with pytest.raises(ValueError, match="There are no batches"):
         best_constant_map(nothing)
     with pytest.raises(ValueError, match="There are no batches"):
         evaluate_error_map_model(build_error_map_model(), nothing)
 
 
-@every_step
-def test_training_on_nothing_is_refused(step):
-    batches, validation = step_1_data() if step is Step1 else step_2_data()
-    with pytest.raises(ValueError, match="There are no batches"):
-        step.train(step.build(), 1, data=(batches.take(0), validation))
-
-
 @pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
 @every_step
-def test_validation_on_nothing_is_refused(step):
-    batches, validation = step_1_data() if step is Step1 else step_2_data()
+def test_nothing_to_train_on_or_to_validate_on_is_refused(step):
+    batches, validation = step.data()
+    with pytest.raises(ValueError, match="There are no batches"):
+        step.train(step.build(), 1, data=(batches.take(0), validation))
     with pytest.raises(ValueError, match=r"There are no (validation )?batches"):
         step.train(step.build(), 1, data=(batches, validation.take(0)))
 
@@ -518,7 +500,7 @@ def test_a_frozen_extractor_stays_and_the_head_learns(undisturbed):
 
 
 def test_a_frozen_extractor_sees_every_image_once(monkeypatch):
-    model, batches = new(FrozenStep2.build), step_2_data()
+    model, batches = new(FrozenStep2.build), Step2.data()
     seen = []
     extractor = model.get_layer("feature_extractor")
     forward = type(extractor).call
@@ -557,11 +539,9 @@ def test_the_history_of_step_2_is_the_mean_squared_error_without_the_penalty():
 
 @both_steps
 def test_progress_is_shown_unless_it_is_not_wanted(step, capfd):
-    batches, validation = step_1_data() if step is Step1 else step_2_data()
-    train = train_error_map_model if step is Step1 else train_score_model
-    train(new(step.build), batches, validation, epochs=1, progress=False)
+    step.train(new(step.build), 1)
     assert capfd.readouterr() == ("", "")
-    train(new(step.build), batches, validation, epochs=1)
+    step.train(new(step.build), 1, progress=True)
     shown = "".join(capfd.readouterr())
     assert "1/1" in shown or "val_loss" in shown
 

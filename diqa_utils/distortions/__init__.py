@@ -72,12 +72,15 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     for family, functions in _FAMILIES.items()
 }
 
-#: Every distortion by its name. Those of `FAMILIES`, and fast fading, which is of LIVE only.
+#: Distortions that are none of KADID-10k's.
+_OTHERS: tuple[Distortion, ...] = (fading.fast_fading,)  # of LIVE
+
+#: Every distortion by its name: those of `FAMILIES`, and others.
 #:
 #: :meta hide-value:
 DISTORTIONS: dict[str, Distortion] = {
     function.__name__: function
-    for functions in (*_FAMILIES.values(), (fading.fast_fading,))
+    for functions in (*_FAMILIES.values(), _OTHERS)
     for function in functions
 }
 

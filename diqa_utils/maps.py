@@ -85,7 +85,7 @@ def reliability_map(normalized: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Tens
     Args:
         normalized: the normalised distorted image, (H, W, 1) or (N, H, W, 1), floating-point in
             -1..1.
-        alpha: how fast r saturates, zero or more; for images in 0..1.
+        alpha: Slope of r, by which it saturates, zero or more; for images in 0..1.
 
     Returns:
         float32 tensor of the same shape, in 0..1.
@@ -109,7 +109,7 @@ def average_reliability_map(normalized: Any, *, alpha: float = DEFAULT_ALPHA) ->
     Args:
         normalized: the normalised distorted image, (H, W, 1) or (N, H, W, 1), floating-point in
             -1..1.
-        alpha: how fast r saturates, zero or more; for images in 0..1.
+        alpha: Slope of r, by which it saturates, zero or more; for images in 0..1.
 
     Returns:
         float32 tensor of the same shape, zero or more, with mean one per image.

@@ -128,7 +128,7 @@ def error_map_batches(
         patch_size: side of square patches in pixels, a multiple of four from 48, cut at random;
             None for whole images. Maps are made from whole images before they are cut, so r-hat
             keeps its mean of one over the image.
-        patches_per_image: how many patches of each image an epoch has.
+        patches_per_image: Number of patches that an epoch has of each image.
         seed: shuffles, crops and flips anew in every epoch. Together with TensorFlow's global seed
             it gives one sequence. None keeps the order, for validation; patches need a seed.
         exponent: exponent p of the error map.

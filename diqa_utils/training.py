@@ -140,7 +140,7 @@ def evaluate_error_map_model(model: keras.Model, batches: Iterable[Batch]) -> fl
 
     Args:
         model: the error-map model.
-        batches: as `error_map_batches` makes them.
+        batches: Batches that `error_map_batches` makes.
 
     Returns:
         The mean of `weighted_error_map_loss` over all images.
@@ -160,7 +160,7 @@ def best_constant_map(batches: Iterable[Batch]) -> tuple[float, float]:
     sum(r-hat ** 2 e_gt) / sum(r-hat ** 2).
 
     Args:
-        batches: as `error_map_batches` makes them; read twice.
+        batches: Batches that `error_map_batches` makes; read twice.
 
     Returns:
         The constant, and the mean of its `weighted_error_map_loss` over all images.

@@ -45,6 +45,10 @@ LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#666666"
 
+#: Colour bars: of all panels, at their right, and of one panel, below it.
+SHARED_BAR: dict[str, Any] = {"aspect": 25, "shrink": 0.9, "pad": 0.02}
+OWN_BAR: dict[str, Any] = {"orientation": "horizontal", "aspect": 18, "pad": 0.03}
+
 #: Size of the letters inside drawings and contact sheets, in points.
 LETTERS = 10.5
 
@@ -82,11 +86,9 @@ def show_images(
 ) -> Figure:
     """Shows pictures side by side, each at its true aspect.
 
-    A picture that is enlarged shows its pixels as squares; one that is reduced is smoothed first.
-
     Args:
-        images: A list of pictures, each (H, W), (H, W, 1) or (H, W, 3), or a batch (N, H, W, C), or
-            one picture as an array; uint8 in 0..255, or floating-point in 0..1.
+        images: One picture, (H, W), (H, W, 1) or (H, W, 3), a list of them, or a batch
+            (N, H, W, C); uint8 in 0..255, or floating-point in 0..1.
         titles: Title of each picture.
         columns: Pictures in a row; at most three if None.
 
@@ -94,8 +96,7 @@ def show_images(
         The figure.
 
     Raises:
-        ValueError: if there are no pictures, a shape or dtype is none of those above, a value is
-            outside 0..1, or the number of titles is not that of pictures.
+        ValueError: if a shape, dtype, value or number of titles is none of those above.
 
     Chapter: notebooks/01-building-the-dataset.ipynb
     """
@@ -120,8 +121,7 @@ def show_maps(
     """Shows maps of any numbers in colours, with a colour bar.
 
     Args:
-        maps: A list of maps, each (H, W) or (H, W, 1), or a batch (N, H, W, 1), or one map as an
-            array. NaN is drawn grey.
+        maps: One map, (H, W) or (H, W, 1), a list of them, or a batch (N, H, W, 1); NaN is grey.
         titles: Title of each map.
         columns: Maps in a row; at most three if None.
         cmap: Matplotlib's name of the colours; if None, `magma`, or `RdBu_r` if `symmetric`.
@@ -134,8 +134,7 @@ def show_maps(
         The figure.
 
     Raises:
-        ValueError: if there are no maps, a shape is none of those above, or the number of titles is
-            not that of maps.
+        ValueError: if a shape or number of titles is none of those above.
 
     Chapter: notebooks/03-error-maps.ipynb
     """
@@ -147,10 +146,9 @@ def show_maps(
         low, high = value_range or _range_of(arrays if shared_range else [array], symmetric)
         drawn = _draw_picture(panel, array, cmap=colours, vmin=low, vmax=high)
         if not shared_range:
-            place: Any = {"orientation": "horizontal", "aspect": 18, "pad": 0.03}
-            figure.colorbar(drawn, ax=panel, label=label, ticks=MaxNLocator(3), **place)
+            figure.colorbar(drawn, ax=panel, label=label, ticks=MaxNLocator(3), **OWN_BAR)
     if shared_range:
-        _add_colour_bar(figure, drawn, panels, label)
+        figure.colorbar(drawn, ax=panels, label=label, **SHARED_BAR)
     return figure
 
 
@@ -158,8 +156,7 @@ def show_overlay(image: Any, error_map: Any) -> Figure:
     """Shows a picture, its error map at the picture's size, and the map laid over the picture.
 
     Args:
-        image: The picture, (H, W), (H, W, 1) or (H, W, 3), uint8 in 0..255 or floating-point in
-            0..1.
+        image: The picture, in a shape and range that `show_images` takes.
         error_map: (h, w) or (h, w, 1), of the whole picture at any scale; enlarged bilinearly.
 
     Returns:
@@ -183,7 +180,7 @@ def show_overlay(image: Any, error_map: Any) -> Figure:
         picture = picture.mean(axis=-1).astype(picture.dtype)
     _draw_picture(panels[2], picture)
     panels[2].imshow(errors, alpha=0.6, **options)
-    _add_colour_bar(figure, drawn, panels, "error")
+    figure.colorbar(drawn, ax=panels, label="error", **SHARED_BAR)
     return figure
 
 
@@ -193,18 +190,15 @@ def show_contact_sheet(
     """Shows many kinds of pictures, a strip of each, in families; two strips stand side by side.
 
     Args:
-        families: The kinds of each family, and for each kind the pictures of its strip from left
-            to right. All strips have as many pictures, and all pictures one shape, (H, W) or
-            (H, W, 3); uint8 in 0..255, or floating-point in 0..1.
-        labels: What sets the pictures of a strip apart, such as their levels; at the top of the
-            sheet.
+        families: Kinds of each family, and of each kind the pictures of its strip, equally many
+            and of one size, in a shape and range that `show_images` takes.
+        labels: Label of each picture of a strip, such as its level.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: if there are no pictures, or their number in a strip, their shape, dtype or
-            values are none of those above, or the number of labels is not that of a strip.
+        ValueError: if the pictures or the number of labels are none of those above.
 
     Chapter: notebooks/10-pretraining.ipynb
     """
@@ -275,7 +269,7 @@ def show_lines(
         The figure.
 
     Raises:
-        ValueError: if there are no curves, or one has not as many values as `x`.
+        ValueError: if there are no curves, or one has more or fewer values than `x`.
 
     Chapter: notebooks/04-reliability-maps.ipynb
     """
@@ -474,6 +468,7 @@ def _as_picture(image: Any) -> np.ndarray:
 
 
 def _as_map(image_map: Any) -> np.ndarray:
+    """A map as (H, W), in float64."""
     array = _without_single_channel(image_map)
     if array.ndim != 2:
         raise ValueError(f"A map has shape (H, W) or (H, W, 1), not {array.shape}.")
@@ -526,10 +521,6 @@ def _draw_picture(axes: Axes, picture: np.ndarray, **options: Any) -> Any:
     enlarged = drawn.get_window_extent().width >= picture.shape[1]
     drawn.set_interpolation("nearest" if enlarged else "antialiased")
     return drawn
-
-
-def _add_colour_bar(figure: Figure, drawn: Any, panels: list[Axes], label: str | None) -> None:
-    figure.colorbar(drawn, ax=panels, label=label, aspect=25, shrink=0.9, pad=0.02)
 
 
 def _plot(xlabel: str, ylabel: str, height: float = 3.8) -> tuple[Figure, Axes]:
@@ -587,6 +578,7 @@ _CONVOLUTIONS = ((48, 1), (48, 2), (64, 1), (64, 2), (64, 1), (64, 1), (128, 1),
 
 #: Middles of five boxes in a row, and half their width and height.
 _COLUMNS, _HALF, _HALF_HEIGHT = (0.68, 1.94, 3.2, 4.46, 5.72), 0.5, 0.27
+_ROUNDED = "round,pad=0,rounding_size=0.08"
 
 #: Inner and outer colour of boxes with what is computed, what is learnt, and what is learnt from.
 _DATA, _LEARNT, _TARGET = ("#F2F2F2", GREY), ("#CFE6F5", BLUE), ("#FBE3C0", ORANGE)
@@ -702,23 +694,18 @@ def _canvas(height: float) -> tuple[Figure, Axes]:
 
 
 def _panel(axes: Axes, bottom: float, top: float, title: str) -> None:
-    _rectangle(axes, (0.05, bottom), (WIDTH - 0.1, top - bottom), ("white", "0.75"))
+    area = (0.05, bottom), WIDTH - 0.1, top - bottom
+    axes.add_patch(FancyBboxPatch(*area, _ROUNDED, facecolor="white", edgecolor="0.75"))
     axes.text(0.18, top - 0.1, title, va="top", fontsize=11, fontweight="bold")
 
 
 def _box(
     axes: Axes, x: float, y: float, text: str, colours: Any = _DATA, width: float = 2 * _HALF
 ) -> None:
-    _rectangle(axes, (x - width / 2, y - _HALF_HEIGHT), (width, 2 * _HALF_HEIGHT), colours)
-    axes.text(x, y, text, ha="center", va="center", fontsize=LETTERS, linespacing=1.25)
-
-
-def _rectangle(
-    axes: Axes, corner: tuple[float, float], size: tuple[float, float], colours: tuple[str, str]
-) -> None:
     inner, outer = colours
-    shape = "round,pad=0,rounding_size=0.08"
-    axes.add_patch(FancyBboxPatch(corner, *size, shape, facecolor=inner, edgecolor=outer))
+    area = (x - width / 2, y - _HALF_HEIGHT), width, 2 * _HALF_HEIGHT
+    axes.add_patch(FancyBboxPatch(*area, _ROUNDED, facecolor=inner, edgecolor=outer))
+    axes.text(x, y, text, ha="center", va="center", fontsize=LETTERS, linespacing=1.25)
 
 
 def _row(

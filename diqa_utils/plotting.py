@@ -38,9 +38,8 @@ WIDTH = 6.4
 #: Width of a picture that stands alone.
 MAX_PANEL_WIDTH = 4.4
 
-BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = COLOURS = (
-    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
-)
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = COLOURS
 LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#666666"
@@ -64,8 +63,6 @@ def stretch(image_map: Any) -> np.ndarray:
 
     Raises:
         ValueError: if the rank is not 2, 3 or 4, there are no values, or one is NaN or infinite.
-
-    Chapter: notebooks/02-normalisation.ipynb
     """
     values = np.asarray(image_map).astype(np.float64)
     if values.ndim not in (2, 3, 4) or values.size == 0:
@@ -97,8 +94,6 @@ def show_images(
 
     Raises:
         ValueError: if a shape, dtype, value or number of titles is none of those above.
-
-    Chapter: notebooks/01-building-the-dataset.ipynb
     """
     pictures = [_as_picture(image) for image in _as_list(images)]
     figure, panels = _grid(pictures, titles, columns)
@@ -135,8 +130,6 @@ def show_maps(
 
     Raises:
         ValueError: if a shape or number of titles is none of those above.
-
-    Chapter: notebooks/03-error-maps.ipynb
     """
     arrays = [_as_map(image_map) for image_map in _as_list(maps)]
     room = {"beside": 0.6} if shared_range else {"below": 0.8}
@@ -164,8 +157,6 @@ def show_overlay(image: Any, error_map: Any) -> Figure:
 
     Raises:
         ValueError: if a shape, dtype or value is none of those above.
-
-    Chapter: notebooks/09-prediction.ipynb
     """
     picture, errors = _as_picture(image), _as_map(error_map)
     titles = ("picture", "error map", "map over picture")
@@ -199,8 +190,6 @@ def show_contact_sheet(
 
     Raises:
         ValueError: if the pictures or the number of labels are none of those above.
-
-    Chapter: notebooks/10-pretraining.ipynb
     """
     strips = [strip for kinds in families.values() for strip in kinds.values()]
     counts = {len(strip) for strip in strips}
@@ -270,8 +259,6 @@ def show_lines(
 
     Raises:
         ValueError: if there are no curves, or one has more or fewer values than `x`.
-
-    Chapter: notebooks/04-reliability-maps.ipynb
     """
     positions = np.ravel(x)
     figure, axes = _plot(xlabel, ylabel)
@@ -313,8 +300,6 @@ def show_history(
 
     Raises:
         ValueError: if the history is empty.
-
-    Chapter: notebooks/06-the-error-map-model.ipynb
     """
     figure, axes = _plot("epoch", ylabel)
     axes.set_prop_cycle(color=COLOURS, marker=MARKERS)
@@ -340,8 +325,6 @@ def show_distributions(groups: Mapping[str, Any], *, xlabel: str) -> Figure:
 
     Raises:
         ValueError: if there are no groups, or one has no numbers.
-
-    Chapter: notebooks/01-building-the-dataset.ipynb
     """
     figure, axes = _plot(xlabel, "", height=0.9 + 0.5 * len(groups))
     random = np.random.default_rng(0)
@@ -383,8 +366,6 @@ def show_scatter(
 
     Raises:
         ValueError: if the lengths differ, or there are no points.
-
-    Chapter: notebooks/08-evaluation.ipynb
     """
     x, y = np.ravel(predicted), np.ravel(actual)
     names = np.full(x.size, "") if groups is None else np.ravel(groups)
@@ -407,10 +388,7 @@ def show_scatter(
 
 
 def show_intervals(
-    rows: Sequence[tuple[str, float, float, float]],
-    *,
-    xlabel: str,
-    reference: float | None = None,
+    rows: Sequence[tuple[str, float, float, float]], *, xlabel: str, reference: float | None = None
 ) -> Figure:
     """Draws estimates with their intervals, one below the other.
 
@@ -424,8 +402,6 @@ def show_intervals(
 
     Raises:
         ValueError: if there are no rows, or a lower end lies above its upper end.
-
-    Chapter: notebooks/08-evaluation.ipynb
     """
     figure, axes = _plot(xlabel, "", height=0.9 + 0.42 * len(rows))
     for number, (label, estimate, low, high) in enumerate(_not_empty(rows)):
@@ -525,25 +501,18 @@ def _draw_picture(axes: Axes, picture: np.ndarray, **options: Any) -> Any:
 
 def _plot(xlabel: str, ylabel: str, height: float = 3.8) -> tuple[Figure, Axes]:
     figure, axes = plt.subplots(figsize=(WIDTH, height), layout="constrained")
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
 def _add_legend(figure: Figure) -> None:
     """Adds a legend below the plot, where it hides no data, to be read row by row."""
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    columns = min(len(labels), 3)
+    handles, _ = figure.axes[0].get_legend_handles_labels()
+    columns = min(len(handles), 3)
     # Matplotlib fills column after column.
-    order = [place for column in range(columns) for place in range(column, len(labels), columns)]
-    figure.legend(
-        [handles[place] for place in order],
-        [labels[place] for place in order],
-        loc="outside lower center",
-        ncols=columns,
-        frameon=False,
-    )
+    ordered = [handle for first in range(columns) for handle in handles[first::columns]]
+    figure.legend(handles=ordered, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def _tick_logarithms(axis: Any) -> None:
@@ -587,13 +556,10 @@ _DATA, _LEARNT, _TARGET = ("#F2F2F2", GREY), ("#CFE6F5", BLUE), ("#FBE3C0", ORAN
 def draw_pipeline() -> Figure:
     """Draws the method: normalisation, step 1 on error maps, step 2 on opinions.
 
+    Source: Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
+
     Returns:
         The figure.
-
-    References:
-        Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
-
-    Chapter: notebooks/01-building-the-dataset.ipynb
     """
     figure, axes = _canvas(height=7.0)
     first, second, third, fourth, fifth = _COLUMNS
@@ -646,11 +612,6 @@ def draw_architecture() -> Figure:
 
     Returns:
         The figure.
-
-    References:
-        Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
-
-    Chapter: notebooks/06-the-error-map-model.ipynb
     """
     figure, axes = _canvas(height=5.0)
 
@@ -685,10 +646,9 @@ def draw_architecture() -> Figure:
 
 
 def _canvas(height: float) -> tuple[Figure, Axes]:
+    """A figure whose units are inches."""
     figure = plt.figure(figsize=(WIDTH, height))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_xlim(0, WIDTH)
-    axes.set_ylim(0, height)
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, height))
     axes.set_axis_off()
     return figure, axes
 

@@ -90,17 +90,6 @@ def test_each_seed_has_its_own_result(pairs):
 # Clusters
 
 
-def test_clusters_are_drawn_whole():
-    clusters = np.array(["a", "b", "b", "c", "c", "c"])
-    samples = evaluation._bootstrap(clusters, 50, np.random.default_rng(0))
-    for rows in samples:
-        times = np.bincount(rows, minlength=6)
-        assert times[1] == times[2]
-        assert times[3] == times[4] == times[5]
-        assert times[0] + times[1] + times[3] == 3
-    assert len({tuple(rows) for rows in samples}) > 5
-
-
 def test_clusters_make_intervals_wider_where_errors_go_together(rng):
     clusters = np.repeat([f"scene {number}" for number in range(10)], 12)
     targets = rng.uniform(0, 1, 120)

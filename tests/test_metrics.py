@@ -35,11 +35,7 @@ def test_correlations_are_scipys(metric, reference, decimals, pairs):
     assert metric(predictions, targets) == pytest.approx(reference(predictions, targets).statistic)
 
 
-def test_metrics_by_hand():
-    predictions, targets = [1, 2, 3, 4], [10, 30, 20, 40]
-    assert srcc(predictions, targets) == pytest.approx(1 - 6 * 2 / (4 * 15))
-    assert krcc(predictions, targets) == pytest.approx((5 - 1) / 6)
-    assert plcc(predictions, targets, fit=None) == pytest.approx(0.8)
+def test_rmse_by_hand():
     assert rmse([1, 2, 3], [1, 4, 7]) == pytest.approx(np.sqrt((0 + 4 + 16) / 3))
 
 

@@ -117,11 +117,6 @@ def test_show_images_shows_pixels_when_enlarged_and_smooths_when_reduced():
     assert enlarged == "nearest" != reduced
 
 
-def test_show_images_breaks_long_titles_into_lines():
-    figure = plotting.show_images([np.zeros((8, 8))] * 3, ["several words in a long title"] * 3)
-    assert "\n" in titles(figure)[0]
-
-
 def test_show_maps_shares_one_range_and_colour_bar(error_map):
     figure = plotting.show_maps([error_map, 2 * error_map], ["one", "two"], label="error")
     assert titles(figure) == ["one", "two"]

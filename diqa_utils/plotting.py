@@ -93,7 +93,7 @@ def show_images(
         The figure.
 
     Raises:
-        ValueError: if a shape, dtype, value or number of titles is none of those above.
+        ValueError: if a shape, dtype or value is none of those above, or titles are not one each.
     """
     pictures = [_as_picture(image) for image in _as_list(images)]
     figure, panels = _grid(pictures, titles, columns)
@@ -129,7 +129,7 @@ def show_maps(
         The figure.
 
     Raises:
-        ValueError: if a shape or number of titles is none of those above.
+        ValueError: if a shape is none of those above, or titles are not one each.
     """
     arrays = [_as_map(image_map) for image_map in _as_list(maps)]
     room = {"beside": 0.6} if shared_range else {"below": 0.8}
@@ -189,7 +189,7 @@ def show_contact_sheet(
         The figure.
 
     Raises:
-        ValueError: if the pictures or the number of labels are none of those above.
+        ValueError: if pictures are none of those above, or labels are not one for each of a strip.
     """
     strips = [strip for kinds in families.values() for strip in kinds.values()]
     counts = {len(strip) for strip in strips}
@@ -556,10 +556,11 @@ _DATA, _LEARNT, _TARGET = ("#F2F2F2", GREY), ("#CFE6F5", BLUE), ("#FBE3C0", ORAN
 def draw_pipeline() -> Figure:
     """Draws the method: normalisation, step 1 on error maps, step 2 on opinions.
 
-    Source: Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
-
     Returns:
         The figure.
+
+    References:
+        Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
     """
     figure, axes = _canvas(height=7.0)
     first, second, third, fourth, fifth = _COLUMNS
@@ -612,6 +613,9 @@ def draw_architecture() -> Figure:
 
     Returns:
         The figure.
+
+    References:
+        Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
     """
     figure, axes = _canvas(height=5.0)
 

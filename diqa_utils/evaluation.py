@@ -39,10 +39,7 @@ MINIMUM_SIZE_FOR_MS_SSIM = 11 * 2**4
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its bootstrap interval; NaN where it is not defined.
-
-    Chapter: notebooks/08-evaluation.ipynb
-    """
+    """A value with its bootstrap interval; NaN where it is not defined."""
 
     value: float
     low: float
@@ -57,8 +54,6 @@ class Agreement:
     """One row of an evaluation: a group of images and how well its predictions agree.
 
     PLCC and RMSE are taken after the five-parameter logistic, fitted within the group.
-
-    Chapter: notebooks/08-evaluation.ipynb
     """
 
     group: str
@@ -142,8 +137,6 @@ def to_markdown(rows: Iterable[Agreement]) -> str:
 
     Returns:
         A table with a line per row: value and interval of each metric.
-
-    Chapter: notebooks/08-evaluation.ipynb
     """
     lines = ["| | images | SRCC | PLCC | KRCC | RMSE |", "|---|--:|---|---|---|---|"]
     for row in rows:

@@ -41,8 +41,6 @@ def setup(seed: int = 0) -> None:
 
     Args:
         seed: Seed of Python's, NumPy's and TensorFlow's random numbers.
-
-    Chapter: notebooks/01-building-the-dataset.ipynb
     """
     start_tensorflow_quietly()
 
@@ -65,8 +63,6 @@ def show_source(function: Any) -> "Markdown":
 
     Raises:
         ValueError: if it has no Python source, like a function written in C.
-
-    Chapter: notebooks/02-normalisation.ipynb
     """
     from IPython.display import Markdown
 
@@ -111,8 +107,6 @@ def check_answer(
         tolerance: Distance by which numbers may be off, relative for large ones and absolute for
             small ones.
         hint: A sentence printed after `Not yet: ...`.
-
-    Chapter: notebooks/01-building-the-dataset.ipynb
     """
     if arguments is None:
         problem = _problem(answer, expected, tolerance)
@@ -196,8 +190,6 @@ def results(name: str) -> dict[str, Any]:
 
     Raises:
         ValueError: if there are no results of that name.
-
-    Chapter: notebooks/13-speed.ipynb
     """
     folder = Path(__file__).with_name("results")
     names = sorted(path.stem for path in folder.glob("*.json"))

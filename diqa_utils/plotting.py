@@ -38,12 +38,15 @@ WIDTH = 6.4
 #: Width of a picture that stands alone.
 MAX_PANEL_WIDTH = 4.4
 
-BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = COLOURS = (
-    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
-)
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = COLOURS
 LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#666666"
+
+#: Colour bars: of all panels, at their right, and of one panel, below it.
+SHARED_BAR: dict[str, Any] = {"aspect": 25, "shrink": 0.9, "pad": 0.02}
+OWN_BAR: dict[str, Any] = {"orientation": "horizontal", "aspect": 18, "pad": 0.03}
 
 #: Size of the letters inside drawings and contact sheets, in points.
 LETTERS = 10.5
@@ -60,8 +63,6 @@ def stretch(image_map: Any) -> np.ndarray:
 
     Raises:
         ValueError: if the rank is not 2, 3 or 4, there are no values, or one is NaN or infinite.
-
-    Chapter: notebooks/02-normalisation.ipynb
     """
     values = np.asarray(image_map).astype(np.float64)
     if values.ndim not in (2, 3, 4) or values.size == 0:
@@ -82,11 +83,9 @@ def show_images(
 ) -> Figure:
     """Shows pictures side by side, each at its true aspect.
 
-    A picture that is enlarged shows its pixels as squares; one that is reduced is smoothed first.
-
     Args:
-        images: A list of pictures, each (H, W), (H, W, 1) or (H, W, 3), or a batch (N, H, W, C), or
-            one picture as an array; uint8 in 0..255, or floating-point in 0..1.
+        images: One picture, (H, W), (H, W, 1) or (H, W, 3), a list of them, or a batch
+            (N, H, W, C); uint8 in 0..255, or floating-point in 0..1.
         titles: Title of each picture.
         columns: Pictures in a row; at most three if None.
 
@@ -94,10 +93,7 @@ def show_images(
         The figure.
 
     Raises:
-        ValueError: if there are no pictures, a shape or dtype is none of those above, a value is
-            outside 0..1, or the number of titles is not that of pictures.
-
-    Chapter: notebooks/01-building-the-dataset.ipynb
+        ValueError: if a shape, dtype or value is none of those above, or titles are not one each.
     """
     pictures = [_as_picture(image) for image in _as_list(images)]
     figure, panels = _grid(pictures, titles, columns)
@@ -120,8 +116,7 @@ def show_maps(
     """Shows maps of any numbers in colours, with a colour bar.
 
     Args:
-        maps: A list of maps, each (H, W) or (H, W, 1), or a batch (N, H, W, 1), or one map as an
-            array. NaN is drawn grey.
+        maps: One map, (H, W) or (H, W, 1), a list of them, or a batch (N, H, W, 1); NaN is grey.
         titles: Title of each map.
         columns: Maps in a row; at most three if None.
         cmap: Matplotlib's name of the colours; if None, `magma`, or `RdBu_r` if `symmetric`.
@@ -134,10 +129,7 @@ def show_maps(
         The figure.
 
     Raises:
-        ValueError: if there are no maps, a shape is none of those above, or the number of titles is
-            not that of maps.
-
-    Chapter: notebooks/03-error-maps.ipynb
+        ValueError: if a shape is none of those above, or titles are not one each.
     """
     arrays = [_as_map(image_map) for image_map in _as_list(maps)]
     room = {"beside": 0.6} if shared_range else {"below": 0.8}
@@ -147,10 +139,9 @@ def show_maps(
         low, high = value_range or _range_of(arrays if shared_range else [array], symmetric)
         drawn = _draw_picture(panel, array, cmap=colours, vmin=low, vmax=high)
         if not shared_range:
-            place: Any = {"orientation": "horizontal", "aspect": 18, "pad": 0.03}
-            figure.colorbar(drawn, ax=panel, label=label, ticks=MaxNLocator(3), **place)
+            figure.colorbar(drawn, ax=panel, label=label, ticks=MaxNLocator(3), **OWN_BAR)
     if shared_range:
-        _add_colour_bar(figure, drawn, panels, label)
+        figure.colorbar(drawn, ax=panels, label=label, **SHARED_BAR)
     return figure
 
 
@@ -158,8 +149,7 @@ def show_overlay(image: Any, error_map: Any) -> Figure:
     """Shows a picture, its error map at the picture's size, and the map laid over the picture.
 
     Args:
-        image: The picture, (H, W), (H, W, 1) or (H, W, 3), uint8 in 0..255 or floating-point in
-            0..1.
+        image: The picture, in a shape and range that `show_images` takes.
         error_map: (h, w) or (h, w, 1), of the whole picture at any scale; enlarged bilinearly.
 
     Returns:
@@ -167,8 +157,6 @@ def show_overlay(image: Any, error_map: Any) -> Figure:
 
     Raises:
         ValueError: if a shape, dtype or value is none of those above.
-
-    Chapter: notebooks/09-prediction.ipynb
     """
     picture, errors = _as_picture(image), _as_map(error_map)
     titles = ("picture", "error map", "map over picture")
@@ -183,7 +171,7 @@ def show_overlay(image: Any, error_map: Any) -> Figure:
         picture = picture.mean(axis=-1).astype(picture.dtype)
     _draw_picture(panels[2], picture)
     panels[2].imshow(errors, alpha=0.6, **options)
-    _add_colour_bar(figure, drawn, panels, "error")
+    figure.colorbar(drawn, ax=panels, label="error", **SHARED_BAR)
     return figure
 
 
@@ -193,20 +181,15 @@ def show_contact_sheet(
     """Shows many kinds of pictures, a strip of each, in families; two strips stand side by side.
 
     Args:
-        families: The kinds of each family, and for each kind the pictures of its strip from left
-            to right. All strips have as many pictures, and all pictures one shape, (H, W) or
-            (H, W, 3); uint8 in 0..255, or floating-point in 0..1.
-        labels: What sets the pictures of a strip apart, such as their levels; at the top of the
-            sheet.
+        families: Kinds of each family, and of each kind the pictures of its strip, equally many
+            and of one size, in a shape and range that `show_images` takes.
+        labels: Label of each picture of a strip, such as its level.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: if there are no pictures, or their number in a strip, their shape, dtype or
-            values are none of those above, or the number of labels is not that of a strip.
-
-    Chapter: notebooks/10-pretraining.ipynb
+        ValueError: if pictures are none of those above, or labels are not one for each of a strip.
     """
     strips = [strip for kinds in families.values() for strip in kinds.values()]
     counts = {len(strip) for strip in strips}
@@ -275,9 +258,7 @@ def show_lines(
         The figure.
 
     Raises:
-        ValueError: if there are no curves, or one has not as many values as `x`.
-
-    Chapter: notebooks/04-reliability-maps.ipynb
+        ValueError: if there are no curves, or one has more or fewer values than `x`.
     """
     positions = np.ravel(x)
     figure, axes = _plot(xlabel, ylabel)
@@ -319,8 +300,6 @@ def show_history(
 
     Raises:
         ValueError: if the history is empty.
-
-    Chapter: notebooks/06-the-error-map-model.ipynb
     """
     figure, axes = _plot("epoch", ylabel)
     axes.set_prop_cycle(color=COLOURS, marker=MARKERS)
@@ -346,8 +325,6 @@ def show_distributions(groups: Mapping[str, Any], *, xlabel: str) -> Figure:
 
     Raises:
         ValueError: if there are no groups, or one has no numbers.
-
-    Chapter: notebooks/01-building-the-dataset.ipynb
     """
     figure, axes = _plot(xlabel, "", height=0.9 + 0.5 * len(groups))
     random = np.random.default_rng(0)
@@ -389,8 +366,6 @@ def show_scatter(
 
     Raises:
         ValueError: if the lengths differ, or there are no points.
-
-    Chapter: notebooks/08-evaluation.ipynb
     """
     x, y = np.ravel(predicted), np.ravel(actual)
     names = np.full(x.size, "") if groups is None else np.ravel(groups)
@@ -413,10 +388,7 @@ def show_scatter(
 
 
 def show_intervals(
-    rows: Sequence[tuple[str, float, float, float]],
-    *,
-    xlabel: str,
-    reference: float | None = None,
+    rows: Sequence[tuple[str, float, float, float]], *, xlabel: str, reference: float | None = None
 ) -> Figure:
     """Draws estimates with their intervals, one below the other.
 
@@ -430,8 +402,6 @@ def show_intervals(
 
     Raises:
         ValueError: if there are no rows, or a lower end lies above its upper end.
-
-    Chapter: notebooks/08-evaluation.ipynb
     """
     figure, axes = _plot(xlabel, "", height=0.9 + 0.42 * len(rows))
     for number, (label, estimate, low, high) in enumerate(_not_empty(rows)):
@@ -474,6 +444,7 @@ def _as_picture(image: Any) -> np.ndarray:
 
 
 def _as_map(image_map: Any) -> np.ndarray:
+    """A map as (H, W), in float64."""
     array = _without_single_channel(image_map)
     if array.ndim != 2:
         raise ValueError(f"A map has shape (H, W) or (H, W, 1), not {array.shape}.")
@@ -528,31 +499,20 @@ def _draw_picture(axes: Axes, picture: np.ndarray, **options: Any) -> Any:
     return drawn
 
 
-def _add_colour_bar(figure: Figure, drawn: Any, panels: list[Axes], label: str | None) -> None:
-    figure.colorbar(drawn, ax=panels, label=label, aspect=25, shrink=0.9, pad=0.02)
-
-
 def _plot(xlabel: str, ylabel: str, height: float = 3.8) -> tuple[Figure, Axes]:
     figure, axes = plt.subplots(figsize=(WIDTH, height), layout="constrained")
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
 def _add_legend(figure: Figure) -> None:
     """Adds a legend below the plot, where it hides no data, to be read row by row."""
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    columns = min(len(labels), 3)
+    handles, _ = figure.axes[0].get_legend_handles_labels()
+    columns = min(len(handles), 3)
     # Matplotlib fills column after column.
-    order = [place for column in range(columns) for place in range(column, len(labels), columns)]
-    figure.legend(
-        [handles[place] for place in order],
-        [labels[place] for place in order],
-        loc="outside lower center",
-        ncols=columns,
-        frameon=False,
-    )
+    ordered = [handle for first in range(columns) for handle in handles[first::columns]]
+    figure.legend(handles=ordered, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def _tick_logarithms(axis: Any) -> None:
@@ -587,6 +547,7 @@ _CONVOLUTIONS = ((48, 1), (48, 2), (64, 1), (64, 2), (64, 1), (64, 1), (128, 1),
 
 #: Middles of five boxes in a row, and half their width and height.
 _COLUMNS, _HALF, _HALF_HEIGHT = (0.68, 1.94, 3.2, 4.46, 5.72), 0.5, 0.27
+_ROUNDED = "round,pad=0,rounding_size=0.08"
 
 #: Inner and outer colour of boxes with what is computed, what is learnt, and what is learnt from.
 _DATA, _LEARNT, _TARGET = ("#F2F2F2", GREY), ("#CFE6F5", BLUE), ("#FBE3C0", ORANGE)
@@ -600,8 +561,6 @@ def draw_pipeline() -> Figure:
 
     References:
         Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
-
-    Chapter: notebooks/01-building-the-dataset.ipynb
     """
     figure, axes = _canvas(height=7.0)
     first, second, third, fourth, fifth = _COLUMNS
@@ -657,8 +616,6 @@ def draw_architecture() -> Figure:
 
     References:
         Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
-
-    Chapter: notebooks/06-the-error-map-model.ipynb
     """
     figure, axes = _canvas(height=5.0)
 
@@ -693,32 +650,26 @@ def draw_architecture() -> Figure:
 
 
 def _canvas(height: float) -> tuple[Figure, Axes]:
+    """A figure whose units are inches."""
     figure = plt.figure(figsize=(WIDTH, height))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_xlim(0, WIDTH)
-    axes.set_ylim(0, height)
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, height))
     axes.set_axis_off()
     return figure, axes
 
 
 def _panel(axes: Axes, bottom: float, top: float, title: str) -> None:
-    _rectangle(axes, (0.05, bottom), (WIDTH - 0.1, top - bottom), ("white", "0.75"))
+    area = (0.05, bottom), WIDTH - 0.1, top - bottom
+    axes.add_patch(FancyBboxPatch(*area, _ROUNDED, facecolor="white", edgecolor="0.75"))
     axes.text(0.18, top - 0.1, title, va="top", fontsize=11, fontweight="bold")
 
 
 def _box(
     axes: Axes, x: float, y: float, text: str, colours: Any = _DATA, width: float = 2 * _HALF
 ) -> None:
-    _rectangle(axes, (x - width / 2, y - _HALF_HEIGHT), (width, 2 * _HALF_HEIGHT), colours)
-    axes.text(x, y, text, ha="center", va="center", fontsize=LETTERS, linespacing=1.25)
-
-
-def _rectangle(
-    axes: Axes, corner: tuple[float, float], size: tuple[float, float], colours: tuple[str, str]
-) -> None:
     inner, outer = colours
-    shape = "round,pad=0,rounding_size=0.08"
-    axes.add_patch(FancyBboxPatch(corner, *size, shape, facecolor=inner, edgecolor=outer))
+    area = (x - width / 2, y - _HALF_HEIGHT), width, 2 * _HALF_HEIGHT
+    axes.add_patch(FancyBboxPatch(*area, _ROUNDED, facecolor=inner, edgecolor=outer))
+    axes.text(x, y, text, ha="center", va="center", fontsize=LETTERS, linespacing=1.25)
 
 
 def _row(

@@ -35,19 +35,8 @@ def test_correlations_are_scipys(metric, reference, decimals, pairs):
     assert metric(predictions, targets) == pytest.approx(reference(predictions, targets).statistic)
 
 
-def test_metrics_by_hand():
-    predictions, targets = [1, 2, 3, 4], [10, 30, 20, 40]
-    assert srcc(predictions, targets) == pytest.approx(1 - 6 * 2 / (4 * 15))
-    assert krcc(predictions, targets) == pytest.approx((5 - 1) / 6)
-    assert plcc(predictions, targets, fit=None) == pytest.approx(0.8)
+def test_rmse_by_hand():
     assert rmse([1, 2, 3], [1, 4, 7]) == pytest.approx(np.sqrt((0 + 4 + 16) / 3))
-
-
-def test_ties_share_the_mean_of_their_ranks():
-    # Ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4.
-    assert srcc([1, 2, 2, 3], [1, 2, 3, 4]) == pytest.approx(4.5 / np.sqrt(4.5 * 5))
-    # tau-b: five pairs in order, none against, one tied in the predictions.
-    assert krcc([1, 2, 2, 3], [1, 2, 3, 4]) == pytest.approx(5 / np.sqrt(5 * 6))
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -55,13 +44,6 @@ def test_a_column_and_a_list_are_vectors_too(metric, pairs):
     predictions, targets = pairs
     assert metric(predictions[:, None], targets.tolist()) == metric(predictions, targets)
     assert type(metric(predictions, targets)) is float
-
-
-@pytest.mark.parametrize("metric", [srcc, krcc])
-def test_order_is_all_that_rank_correlations_see(metric, pairs):
-    predictions, targets = pairs
-    assert metric(np.exp(predictions), targets**3) == pytest.approx(metric(predictions, targets))
-    assert metric(-predictions, targets) == pytest.approx(-metric(predictions, targets))
 
 
 # The fit
@@ -153,7 +135,6 @@ def test_predictions_that_say_nothing_do_not_warn():
         ([1, 2, np.nan, 4], [1, 2, 3, 4], r"predictions\[2\] is nan"),
         ([1, 2, 3, 4], [1, -np.inf, 3, 4], r"targets\[1\] is -inf"),
         (range(8), range(7), "8 predictions but 7 targets"),
-        ([], [], "two images or more, not 0"),
         ([0.5], [0.5], "two images or more, not 1"),
         (np.zeros((8, 2)), np.zeros(8), r"one number per image, not shape \(8, 2\)"),
     ],

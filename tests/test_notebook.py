@@ -46,20 +46,9 @@ def _same_settings():
 # --- setup ----------------------------------------------------------------------------------------
 
 
-def test_setup_keeps_tensorflow_quiet(runs):
-    assert runs[0].stderr == ""
-
-
-def test_setup_gives_the_same_random_numbers_in_every_process(runs):
-    assert runs[0].stdout.strip()
-    assert runs[0].stdout == runs[1].stdout
-
-
-@pytest.mark.usefixtures("_same_settings")
-def test_setup_sets_the_style_of_figures():
-    notebook.setup()
-    assert matplotlib.rcParams["figure.facecolor"] == "white"
-    assert matplotlib.rcParams["font.size"] >= 9
+def test_setup_is_quiet_and_gives_the_same_random_numbers_in_every_process(runs):
+    assert [run.stderr for run in runs] == ["", ""]
+    assert runs[0].stdout == runs[1].stdout != ""
 
 
 @pytest.mark.usefixtures("_same_settings")
@@ -67,13 +56,6 @@ def test_setup_does_not_override_the_reader(monkeypatch):
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     notebook.setup()
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
-
-
-@pytest.mark.usefixtures("_same_settings")
-def test_setup_gives_the_standard_error_back(capfd):
-    notebook.setup()
-    os.write(2, b"still here")
-    assert capfd.readouterr().err == "still here"
 
 
 def test_silent_stderr_drops_what_compiled_code_writes(capfd):
@@ -126,7 +108,6 @@ class Doubler:
     [
         (double, ["def double(x):", "    # A comment stays.", "    return 2 * x"]),
         (triple, ["@tf.function", "@decorated", "def triple(x):", "    return 3 * x"]),
-        (Doubler.method, ["def method(self, x):", "    return 2 * x"]),
         (Doubler().method, ["def method(self, x):", "    return 2 * x"]),
         (Doubler().compiled, ["@tf.function", "def compiled(self, x):", "    return 2 * x"]),
     ],
@@ -168,11 +149,8 @@ def verdict(capsys):
     [
         (0.1 + 0.2, 0.3),
         (np.float32(0.1), 0.1),
-        (1000.001, 1000),
         (np.True_, True),
-        ("blur", "blur"),
         (["china", "flower"], ["china", "flower"]),
-        ([1, 2], np.array([1, 2])),
         (np.ones((2, 3)), tf.ones((2, 3))),
         ([np.nan, 1], [np.nan, 1]),
         ([[1, 2], [3]], [[1, 2], [3]]),
@@ -187,18 +165,13 @@ def test_right_answers_are_right(verdict, answer, expected):
     ("answer", "expected", "message"),
     [
         (None, 3, "there is no answer yet"),
-        (..., "blur", "there is no answer yet"),
         (4, 3, "got 4, and a number is expected, but not this one"),
-        (False, True, "got False, and True or False is expected, but not this one"),
         (1, True, "got a number, expected True or False"),
         ("3", 3, "got a string, expected a number"),
-        ([1], 3, "got an array of numbers of shape (1,), expected a number"),
         ([True], [1], "got an array of truth values of shape (1,), expected an array of numbers"),
         ([1, 2, 4], [1, 2, 3], "which is the right shape, but 1 of its 3 values differ"),
-        ([np.nan, 2], [1, 2], "which is the right shape, but 1 of its 2 values differ"),
         (["a", "c"], ["a", "b"], "got an array of strings of shape (2,), which is the right shape"),
         ("noise", "blur", "got noise, and a string is expected, but not this one"),
-        (double, 3, "got a function, expected a number"),
         ([[1], [2, 3]], 3, "got a list, expected a number"),
         ("x y" * 5000, "y", "[...], and a string is expected"),
     ],
@@ -237,7 +210,6 @@ def fails(x):
         (lambda x: ..., "in trial 1 of 2, there is no answer yet"),
         (fails, "in trial 1 of 2, it raised ValueError: bad value. Details."),
         (lambda x: x * x, "in trial 2 of 2, got 9, and a number is expected, but not this one"),
-        (lambda: 1, "in trial 1 of 2, it raised TypeError: "),
     ],
 )
 def test_wrong_functions_are_told_what_to_look_at(verdict, function, message):

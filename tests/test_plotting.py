@@ -61,6 +61,16 @@ def row_labels(figure):
     return [text.get_text() for text in figure.axes[0].get_yticklabels()]
 
 
+def assert_apart_and_inside(figure, artists):
+    figure.canvas.draw()
+    places = [artist.get_window_extent() for artist in artists]
+    frame = figure.bbox.padded(1)
+    for number, (artist, place) in enumerate(zip(artists, places, strict=True)):
+        assert frame.x0 <= place.x0 <= place.x1 <= frame.x1, artist
+        assert frame.y0 <= place.y0 <= place.y1 <= frame.y1, artist
+        assert not place.count_overlaps(places[number + 1 :]), artist
+
+
 # --- stretch --------------------------------------------------------------------------------------
 
 
@@ -68,22 +78,15 @@ def row_labels(figure):
     ("image", "expected"),
     [
         (np.array([[-2.0, 0.0], [1.0, 2.0]]), [[0, 0.5], [0.75, 1]]),
-        (np.array([[10, 20, 30]], np.uint8), [[0, 0.5, 1]]),
-        (tf.constant([[1.0, 3.0]]), [[0, 1]]),
+        (tf.constant([[10, 20, 30]], tf.uint8), [[0, 0.5, 1]]),
         (np.full((2, 2), 255, np.uint8), [[0, 0], [0, 0]]),
+        ([[[[1], [2]]], [[[50], [90]]]], [[[[0], [1]]], [[[0], [1]]]]),  # each image by itself
     ],
-    ids=["fractions", "uint8", "tensor", "constant"],
 )
 def test_stretch_fills_0_to_1(image, expected):
     stretched = plotting.stretch(image)
     np.testing.assert_allclose(stretched, expected)
     assert stretched.dtype == np.float32
-
-
-def test_stretch_treats_each_image_of_a_batch_by_itself():
-    batch = np.random.default_rng(0).normal(0, [[[[1.0]]], [[[50.0]]]], (2, 6, 5, 3))
-    one_by_one = np.stack([plotting.stretch(image) for image in batch])
-    np.testing.assert_array_equal(plotting.stretch(batch), one_by_one)
 
 
 # --- Pictures and maps ----------------------------------------------------------------------------
@@ -97,18 +100,13 @@ def test_show_images_gives_each_picture_a_panel_its_title_and_its_full_range(pho
     assert not any(axes.axison for axes in figure.axes)
 
 
-def test_show_images_takes_a_batch_of_tensors_and_a_picture_alone(photograph):
-    assert len(panels(plotting.show_images(tf.constant(np.stack([photograph] * 2))))) == 2
-    for shape in ((8, 9), (8, 9, 1), (8, 9, 3)):
-        assert len(panels(plotting.show_images(np.zeros(shape)))) == 1
-
-
 @pytest.mark.parametrize(
     ("count", "columns", "expected"),
-    [(1, None, 1), (3, None, 3), (4, None, 2), (7, None, 3), (5, 5, 5), (2, 6, 2)],
+    [(1, None, 1), (4, None, 2), (7, None, 3), (5, 5, 5), (2, 6, 2)],
 )
-def test_show_images_arranges_pictures_in_columns(count, columns, expected):
-    figure = plotting.show_images([np.zeros((8, 8))] * count, columns=columns)
+def test_show_images_arranges_the_pictures_of_a_batch_in_columns(count, columns, expected):
+    figure = plotting.show_images(tf.zeros((count, 8, 8, 1)), columns=columns)
+    assert len(panels(figure)) == count
     assert figure.axes[0].get_gridspec().ncols == expected
     assert figure.get_figwidth() <= 7
 
@@ -117,11 +115,6 @@ def test_show_images_shows_pixels_when_enlarged_and_smooths_when_reduced():
     figure = plotting.show_images([np.zeros((10, 10)), np.zeros((2000, 2000))])
     enlarged, reduced = (axes.images[0].get_interpolation() for axes in panels(figure))
     assert enlarged == "nearest" != reduced
-
-
-def test_show_images_breaks_long_titles_into_lines():
-    figure = plotting.show_images([np.zeros((8, 8))] * 3, ["several words in a long title"] * 3)
-    assert "\n" in titles(figure)[0]
 
 
 def test_show_maps_shares_one_range_and_colour_bar(error_map):
@@ -137,17 +130,14 @@ def test_show_maps_may_give_each_map_its_own_range_even_where_all_is_nan():
     assert len(figure.axes) == 4
 
 
-def test_show_maps_centres_signed_values_at_zero():
-    figure = plotting.show_maps(np.array([[-3.0, 1.0]]), symmetric=True)
-    assert limits(figure) == [(-3, 3)]
-    assert panels(figure)[0].images[0].get_cmap().name == "RdBu_r"
-
-
-@pytest.mark.parametrize("shared", [True, False])
-def test_show_maps_takes_a_value_range_and_colours(error_map, shared):
-    figure = plotting.show_maps(error_map, value_range=(0, 9), cmap="gray", shared_range=shared)
-    assert limits(figure) == [(0, 9)]
-    assert panels(figure)[0].images[0].get_cmap().name == "gray"
+@pytest.mark.parametrize(
+    ("options", "ends", "colours"),
+    [({"symmetric": True}, (-3, 3), "RdBu_r"), ({"value_range": (0, 9)}, (0, 9), "magma")],
+)
+def test_show_maps_centres_signed_values_at_zero_or_takes_a_range(options, ends, colours):
+    figure = plotting.show_maps(np.array([[-3.0, 1.0]]), **options)
+    assert limits(figure) == [ends]
+    assert panels(figure)[0].images[0].get_cmap().name == colours
 
 
 @pytest.mark.parametrize("gray", [True, False])
@@ -176,38 +166,23 @@ def sheet(photograph):
     return plotting.show_contact_sheet(families, labels=["weak", "strong"])
 
 
-def windows(figure, artists):
-    """Left, bottom, right and top of each in pixels."""
-    figure.canvas.draw()
-    return np.array([artist.get_window_extent().extents for artist in artists])
-
-
 def test_show_contact_sheet_draws_every_picture_at_its_aspect_two_strips_side_by_side(sheet):
     images = sheet.axes[0].images
     assert [image.get_clim()[1] for image in images] == [255] * 6 + [1] * 2
-    left, bottom, right, top = windows(sheet, images).T
+    sheet.canvas.draw()
+    places = np.array([image.get_window_extent().extents for image in images])
+    left, bottom, right, top = places.T
     np.testing.assert_allclose((right - left) / (top - bottom), 60 / 40, rtol=0.01)
     a, b, c, d = np.round(bottom[::2])
     assert a == b > c > d
     assert left[0] == left[4] == left[6] < left[1] < left[2]
 
 
-def test_show_contact_sheet_writes_families_kinds_and_labels(sheet, photograph):
-    texts = [text.get_text() for text in sheet.axes[0].texts]
-    assert texts == ["weak", "strong"] * 2 + ["one", "a", "b", "c", "two", "d"]
-    figure = plotting.show_contact_sheet({"one": {"a": [photograph] * 5}})
-    assert [text.get_text() for text in figure.axes[0].texts] == ["one", "a"]
-
-
-def test_show_contact_sheet_keeps_everything_apart_and_inside(sheet):
-    places = windows(sheet, [*sheet.axes[0].images, *sheet.axes[0].texts])
-    frame = sheet.bbox.extents
-    for number, (left, bottom, right, top) in enumerate(places):
-        assert np.all([left, bottom] >= frame[:2] - 1)
-        assert np.all([right, top] <= frame[2:] + 1)
-        for other in places[number + 1 :]:
-            beside = right <= other[0] or other[2] <= left
-            assert beside or top <= other[1] or other[3] <= bottom
+def test_show_contact_sheet_writes_families_kinds_and_labels_inside(sheet):
+    texts = sheet.axes[0].texts
+    words = ["weak", "strong"] * 2 + ["one", "a", "b", "c", "two", "d"]
+    assert [text.get_text() for text in texts] == words
+    assert_apart_and_inside(sheet, [*sheet.axes[0].images, *texts])
 
 
 # --- Curves, points and intervals -----------------------------------------------------------------
@@ -236,12 +211,7 @@ def test_show_lines_writes_logarithmic_ticks_in_full(largest):
     assert ("5" in texts) == (largest == 10)
 
 
-def test_show_lines_writes_no_halves_between_integers():
-    figure = show_lines([1, 2, 3], {"a": [1, 2, 3]})
-    assert all(tick == round(tick) for tick in figure.axes[0].get_xticks())
-
-
-@pytest.mark.parametrize("epochs", [1, 3, 30])
+@pytest.mark.parametrize("epochs", [1, 30])
 def test_show_history_counts_whole_epochs_from_one(epochs):
     history = {"training": [3.0] * epochs, "validation": [4.0] * epochs}
     figure = plotting.show_history(history, ylabel="error", baseline={"constant map": 2.5})
@@ -293,38 +263,24 @@ def test_show_intervals_draws_each_row_from_the_top():
     ("function", "arguments", "message"),
     [
         (plotting.stretch, [np.zeros(3)], r"got shape \(3,\)"),
-        (plotting.stretch, [np.zeros((0, 4))], r"got shape \(0, 4\)"),
         (plotting.stretch, [[[0.0, np.nan]]], "NaN or infinite"),
         (plotting.show_images, [[]], "nothing to show: got an empty list"),
-        (plotting.show_images, [[[-1.0, 0.5]]], "A picture has shape"),
         (plotting.show_images, [-GRAY], r"not float64 in -1\.\.-1; .*stretch\(\)"),
-        (plotting.show_images, [np.nan * GRAY], r"in nan\.\.nan"),
         (plotting.show_images, [GRAY.astype(int)], "not int64"),
         (plotting.show_images, [np.zeros((4, 4, 2))], r"not \(4, 4, 2\)"),
         (plotting.show_images, [[GRAY, GRAY], ["a title"]], "1 titles for 2 pictures"),
         (plotting.show_maps, [np.zeros((4, 5, 3))], r"not \(4, 5, 3\)"),
-        (plotting.show_contact_sheet, [{}], r"not of \[\] pictures"),
         (
             plotting.show_contact_sheet,
             [{"one": {"a": [GRAY], "b": [GRAY] * 2}}],
             r"not of \[1, 2\]",
         ),
-        (
-            plotting.show_contact_sheet,
-            [{"one": {"a": [GRAY, GRAY[1:]]}}],
-            r"\[\(7, 6\), \(8, 6\)\]",
-        ),
-        (plotting.show_contact_sheet, [{"one": {"a": [3 * GRAY]}}], r"in 3\.\.3"),
         (partial(plotting.show_contact_sheet, labels="xyz"), [{"one": {"a": [GRAY]}}], "3 labels"),
         (show_lines, [[1, 2], {}], "nothing to show: got an empty dict"),
         (show_lines, [[1, 2], {"a": [1, 2, 3]}], "line 'a' has 3 values, and x has 2"),
-        (plotting.show_history, [{}], "got an empty dict"),
-        (show_distributions, [{}], "got an empty dict"),
         (show_distributions, [{"blur": [1], "noise": []}], "'noise' has no numbers"),
-        (plotting.show_scatter, [[1], [1, 2]], "not 1, 2 and 1"),
         (plotting.show_scatter, [[], []], "not 0, 0 and 0"),
         (partial(plotting.show_scatter, groups=["a", "b"]), [[1], [1]], "not 1, 1 and 2"),
-        (show_intervals, [[]], "got an empty list"),
         (show_intervals, [[("all", 0.8, 0.9, 0.7)]], r"'all' runs from 0\.9 down to 0\.7"),
     ],
 )
@@ -340,15 +296,9 @@ def test_what_cannot_be_shown_is_refused(function, arguments, message):
 def test_letters_of_drawings_are_legible_inside_and_apart(draw):
     figure = draw()
     assert figure.get_figwidth() <= 7
-    figure.canvas.draw()
     texts = [text for text in figure.axes[0].texts if text.get_text()]
     assert min(text.get_fontsize() for text in texts) >= 9
-    boxes = [text.get_window_extent() for text in texts]
-    frame = figure.bbox
-    for number, box in enumerate(boxes):
-        assert frame.x0 <= box.x0 <= box.x1 <= frame.x1, texts[number].get_text()
-        assert frame.y0 <= box.y0 <= box.y1 <= frame.y1, texts[number].get_text()
-        assert not box.count_overlaps(boxes[number + 1 :]), texts[number].get_text()
+    assert_apart_and_inside(figure, texts)
 
 
 def test_drawn_architecture_is_that_of_the_model():
@@ -358,13 +308,6 @@ def test_drawn_architecture_is_that_of_the_model():
 
 
 # --- The module -----------------------------------------------------------------------------------
-
-
-def test_plotting_leaves_the_settings_of_matplotlib_alone(photograph, error_map):
-    before = dict(plt.rcParams)
-    plotting.show_overlay(photograph, error_map)
-    plotting.draw_pipeline()
-    assert dict(plt.rcParams) == before
 
 
 def test_plotting_imports_neither_tensorflow_nor_the_rest_of_the_library():

@@ -75,7 +75,6 @@ class StatisticsTraining:
     ) -> None:
         self.seed, self.settings = recipe.seed, recipe.statistics
         self.precision = "float32"  # a fraction of a minute either way
-        self.epochs = self.settings.epochs
         if self.settings.falling_weight and (falling is None or not len(falling)):
             raise ValueError(
                 "The extended predictor needs copies of pictures that get worse: pass what "
@@ -93,7 +92,7 @@ class StatisticsTraining:
         self.falling = falling if self.settings.falling_weight else None
         self.steps = _steps(len(rows), self.settings.batch_size)
         schedule = keras.optimizers.schedules.CosineDecay(
-            self.settings.learning_rate, self.epochs * self.steps
+            self.settings.learning_rate, self.settings.epochs * self.steps
         )
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.settings.weight_decay)
         optimizer.build(self.trained.trainable_variables)
@@ -157,7 +156,6 @@ class FeaturesTraining:
     ) -> None:
         self.recipe, self.settings, self.precision = recipe, recipe.features, recipe.precision
         self.pictures, self.rows, self.held_out = pictures, rows, held_out
-        self.epochs = self.settings.epochs
         self.steps = _steps(len(rows), self.settings.batch_size)
         self.side = min(self.settings.crop_size, int(pictures.sizes[rows].min()))
         if self.side < MINIMUM_SIZE:
@@ -224,7 +222,7 @@ class FeaturesTraining:
 
     def _optimizer(self, rate: float) -> keras.Optimizer:
         """Returns AdamW with a rate that rises for a while and then falls along a cosine."""
-        total = self.epochs * self.steps
+        total = self.settings.epochs * self.steps
         warm_up = min(self.settings.warm_up, total // 2)
         schedule = keras.optimizers.schedules.CosineDecay(
             rate / 20, max(1, total - warm_up), alpha=0.01, warmup_target=rate, warmup_steps=warm_up

@@ -190,12 +190,7 @@ def patches_of_squares(example: tuple[tf.Tensor, ...], patch_size: int) -> tuple
     Returns:
         (4 N, patch_size, patch_size, 1), and the same patches of the maps.
     """
-    normalized, *maps = example
-    cells = patch_size // OUTPUT_STRIDE
-    return (
-        _four_patches(normalized, patch_size, MARGIN),
-        *(_four_patches(values, cells, MARGIN // OUTPUT_STRIDE) for values in maps),
-    )
+    return tuple(_four_patches(values, patch_size) for values in example)
 
 
 def throughput(batches: tf.data.Dataset, number: int) -> float:
@@ -238,13 +233,14 @@ def _damaged_pair(
     return np.stack([crop, distort(crop, distortion, level, seed=int(rng.integers(2**31)))])
 
 
-def _four_patches(maps: tf.Tensor, side: int, margin: int) -> tf.Tensor:
-    """Cuts a patch from each quarter of square maps (N, S, S, 1): (4 N, side, side, 1)."""
-    end = maps.shape[1] - margin - side
-    corners = [(top, left) for top in (margin, end) for left in (margin, end)]
-    return tf.concat(
-        [maps[:, top : top + side, left : left + side] for top, left in corners], axis=0
-    )
+def _four_patches(values: tf.Tensor, patch_size: int) -> tf.Tensor:
+    """Cuts a patch from each quarter of squares, or of maps of them, (N, S, S, 1)."""
+    stride = CROP // values.shape[1]
+    side, margin = patch_size // stride, MARGIN // stride
+    ends = margin, values.shape[1] - margin - side
+    corners = [(top, left) for top in ends for left in ends]
+    patches = [values[:, top : top + side, left : left + side] for top, left in corners]
+    return tf.concat(patches, axis=0)
 
 
 def _check_picture(picture: np.ndarray, name: str) -> None:

@@ -11,11 +11,6 @@ scores of the database run. A method that runs the wrong way shows in the sign o
 only, because the logistic before PLCC may fall as well as rise. RMSE is in the units of `quality`.
 
 The numbers of other authors are in `published_results.json`, each with its source.
-
-Source:
-    Sheikh, Sabir, Bovik: A Statistical Evaluation of Recent Full Reference Image Quality
-        Assessment Algorithms. IEEE Trans. Image Processing 15(11), 2006 (the logistic before PLCC
-        and RMSE). https://doi.org/10.1109/TIP.2006.881959
 """
 
 import hashlib
@@ -218,7 +213,9 @@ def evaluate_repeatedly(
             is damaged, or the method does not return one finite number per picture.
 
     References:
-        Sheikh, Sabir and Bovik (2006), https://doi.org/10.1109/TIP.2006.881959
+        Sheikh, Sabir, Bovik: A Statistical Evaluation of Recent Full Reference Image Quality
+            Assessment Algorithms. IEEE Trans. Image Processing 15(11), 2006 (the logistic before
+            PLCC and RMSE). https://doi.org/10.1109/TIP.2006.881959
 
     Chapter: notebooks/11-human-ratings.ipynb
     """

@@ -220,20 +220,6 @@ def test_a_stopped_run_goes_on_and_may_grow(rated, tmp_path):
         assert values(row) == pytest.approx(values(expected), rel=1e-9)
 
 
-def test_a_file_that_was_half_written_is_no_finished_repeat(rated, tmp_path, monkeypatch):
-    def fails(place, text, **settings):
-        place.write_bytes(b"{")
-        raise OSError("the disk is full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(protocol.Path, "write_text", fails)
-        with pytest.raises(OSError, match="the disk is full"):
-            run(rated, noisy(rated), repeats=1, folder=tmp_path)
-    calls = []
-    run(rated, counting(noisy(rated), calls), repeats=1, folder=tmp_path)
-    assert calls == [1]
-
-
 @pytest.mark.parametrize(
     ("changed", "words"),
     [

@@ -55,8 +55,8 @@ def pristine_pictures(folder: str | PathLike[str]) -> list[np.ndarray]:
         uint8 arrays (H, W, 3).
 
     Raises:
-        FileNotFoundError: there is no such folder.
-        ValueError: there is no picture in it, one is damaged, or a side of one is shorter than
+        FileNotFoundError: There is no such folder.
+        ValueError: There is no picture in it, one is damaged, or a side of one is shorter than
             256 pixels.
 
     Chapter: notebooks/10-pretraining.ipynb
@@ -105,7 +105,7 @@ def pristine_batches(
         float32.
 
     Raises:
-        ValueError: there are no pictures, one is too small, a number is not as above, or a
+        ValueError: There are no pictures, one is too small, a number is not as above, or a
             distortion is not known.
 
     Chapter: notebooks/10-pretraining.ipynb
@@ -184,7 +184,7 @@ def patches_of_squares(example: tuple[tf.Tensor, ...], patch_size: int) -> tuple
     """Cuts four patches from each square, away from its edge.
 
     Args:
-        example: normalised squares (N, 256, 256, 1), and maps of a quarter of their size.
+        example: Normalised squares (N, 256, 256, 1), and maps of a quarter of their size.
         patch_size: Side of the patches in pixels.
 
     Returns:
@@ -204,7 +204,7 @@ def throughput(batches: tf.data.Dataset, number: int) -> float:
         Patches per second.
 
     Raises:
-        ValueError: there are not so many batches.
+        ValueError: There are not so many batches.
 
     Chapter: notebooks/10-pretraining.ipynb
     """

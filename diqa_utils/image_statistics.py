@@ -80,7 +80,6 @@ _DETAILS = tuple(
     for scale in SCALES
     for colour in (("luma", *CHROMA) if scale else ("luma",))
 )
-_DIRECTIONS = ("across", "down")
 
 #: The name of each number that `image_statistics` returns, in its order.
 STATISTICS = (
@@ -111,7 +110,7 @@ def image_statistics(picture: Any) -> tf.Tensor:
         float32 tensor (198,) or (N, 198), finite, named by `STATISTICS`.
 
     Raises:
-        ValueError: rank, channels, dtype, size or value range are not as above, or a value is
+        ValueError: Rank, channels, dtype, size or value range are not as above, or a value is
             NaN. Values are checked eagerly only.
 
     References:
@@ -139,7 +138,7 @@ def partial_sums(pictures: tf.Tensor, box: Box) -> tf.Tensor:
         float32 (N, M): five power sums of each map, shares, squared details, and steps.
     """
     planes = _planes(pictures)
-    clipped = _sum(_clipped(pictures, planes[..., :1]), box)
+    clipped = _sum(_inside(_clipped(pictures, planes[..., :1]), box))
     power_sums: list[tf.Tensor] = []
     details: list[tf.Tensor] = []
     steps: list[tf.Tensor] = []
@@ -150,8 +149,8 @@ def partial_sums(pictures: tf.Tensor, box: Box) -> tf.Tensor:
         channels = planes[..., :3] if scale else planes[..., :1]
         detail, deviation = _detail_and_deviation(channels)
         power_sums.append(_power_sums(_contrast_maps(detail, deviation), part))
-        details.append(_sum(tf.square(detail), part))
-        steps.append(_sum(_steps(planes[..., :1]), part))
+        details.append(_sum(_inside(tf.square(detail), part)))
+        steps.append(_sum(_inside(_steps(planes[..., :1]), part)))
         planes = tf.nn.avg_pool2d(planes, 2, 2, padding="VALID")
     by_moment = tf.concat(power_sums, axis=-1)  # (N, 5, maps)
     flat = tf.reshape(by_moment, [-1, len(MOMENTS) * len(_MAPS)])
@@ -162,8 +161,8 @@ def summed_positions(height: Any, width: Any) -> tf.Tensor:
     """Counts the positions over which each number of `partial_sums` is summed in a whole picture.
 
     Args:
-        height: rows of the picture.
-        width: columns of the picture.
+        height: Rows of the picture.
+        width: Columns of the picture.
 
     Returns:
         float32 (M,): what turns the sums of the whole into means.
@@ -176,7 +175,7 @@ def statistics_of_means(means: tf.Tensor) -> tf.Tensor:
     """Turns means over whole pictures into their statistics.
 
     Args:
-        means: (N, M): what `partial_sums` gives of whole pictures, over `summed_positions`.
+        means: (N, M), what `partial_sums` gives of whole pictures, over `summed_positions`.
 
     Returns:
         float32 (N, 198), as `image_statistics` has them.
@@ -209,7 +208,7 @@ _SCALE_OF = [
     *[scale for _ in MOMENTS for _, scale in _MAPS],
     *[0 for _ in _SHARES],
     *[scale for _, scale in _DETAILS],
-    *[scale for scale in SCALES for _ in _DIRECTIONS],
+    *[scale for scale in SCALES for _ in ("across", "down")],
 ]
 
 
@@ -285,20 +284,19 @@ def _part(box: Box, scale: int) -> Box:
     return rows, columns, bottom - rows, right - columns
 
 
-def _sum(values: tf.Tensor, part: Box) -> tf.Tensor:
+def _inside(values: tf.Tensor, part: Box) -> tf.Tensor:
     top, left, height, width = part
-    return _total(values[:, top : top + height, left : left + width])
+    return values[:, top : top + height, left : left + width]
 
 
 def _power_sums(maps: tf.Tensor, part: Box) -> tf.Tensor:
     """Sums m, |m|, m^2, m^3 and m^4 of each map: (N, 5, maps)."""
-    top, left, height, width = part
-    inside = maps[:, top : top + height, left : left + width]
+    inside = _inside(maps, part)
     squares = tf.square(inside)
     powers = (inside, tf.abs(inside), squares, squares * inside, tf.square(squares))
-    return tf.stack([_total(power) for power in powers], axis=1)
+    return tf.stack([_sum(power) for power in powers], axis=1)
 
 
-def _total(values: tf.Tensor) -> tf.Tensor:
+def _sum(values: tf.Tensor) -> tf.Tensor:
     """Sums (N, H, W, C) over pixels, by rows first: one long sum would lose digits in float32."""
     return tf.reduce_sum(tf.reduce_sum(values, axis=2), axis=1)

@@ -32,17 +32,6 @@ def test_the_score_is_the_mean_of_the_qualities_on_the_ratings_scale(score_model
     np.testing.assert_allclose(score_model(statistics)[:, 0], expected, atol=1e-6)
 
 
-def test_opinions_share_the_weights_of_the_score_model(score_model, statistics):
-    opinions = opinions_of(score_model)
-    before = score_model(statistics).numpy()
-    bias = score_model.get_layer("member2_opinion").bias
-    kept = bias.numpy()
-    bias.assign(kept + np.float32([1, 0]))
-    np.testing.assert_allclose(score_model(statistics), before + 0.2 / 4, atol=1e-6)
-    assert opinions(statistics).shape == (5, 4, 2)
-    bias.assign(kept)
-
-
 def test_what_lies_far_out_counts_as_three_deviations(score_model, statistics):
     layer = score_model.get_layer("standardized")
     mean, deviation = layer.mean.numpy()[0], np.sqrt(layer.variance.numpy()[0])

@@ -4,7 +4,7 @@ Each class holds what a run asks for: the model that is trained, its optimizers,
 epoch, what is done with a batch, and the validation that chooses the best epoch.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from diqa_utils._internal.tensorflow import arithmetic, as_it_is, compiled, untu
 from diqa_utils.extended import build_extended_score_model, opinions_of
 from diqa_utils.models import build_score_model
 from diqa_utils.ratings.pictures import RatedPictures
-from diqa_utils.ratings.recipe import FeaturesSettings, RatingsRecipe
+from diqa_utils.ratings.recipe import RatingsRecipe
 from diqa_utils.training import History, standardize_features
 
 #: The standard deviation of ranks that are spread evenly over 0..1.
@@ -57,11 +57,8 @@ class TrainedPredictor:
         if self.recipe.predictor == "extended":
             quality = self.score_model.predict(pictures.extras[chosen], verbose=0)[:, 0]
         else:
-            score = _score_of_whole(self.score_model)
-            with arithmetic(self.recipe.precision):
-                quality = np.array(
-                    [score(*_whole(pictures, row)) for row in chosen.tolist()], np.float32
-                )
+            answer = _compiled_model(self.score_model)
+            quality = _answers(answer, pictures, chosen, self.recipe.precision)[:, 0]
         return np.clip(quality, 0, 1)
 
 
@@ -78,7 +75,6 @@ class StatisticsTraining:
     ) -> None:
         self.seed, self.settings = recipe.seed, recipe.statistics
         self.precision = "float32"  # a fraction of a minute either way
-        self.epochs = self.settings.epochs
         if self.settings.falling_weight and (falling is None or not len(falling)):
             raise ValueError(
                 "The extended predictor needs copies of pictures that get worse: pass what "
@@ -96,7 +92,7 @@ class StatisticsTraining:
         self.falling = falling if self.settings.falling_weight else None
         self.steps = _steps(len(rows), self.settings.batch_size)
         schedule = keras.optimizers.schedules.CosineDecay(
-            self.settings.learning_rate, self.epochs * self.steps
+            self.settings.learning_rate, self.settings.epochs * self.steps
         )
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.settings.weight_decay)
         optimizer.build(self.trained.trainable_variables)
@@ -160,7 +156,6 @@ class FeaturesTraining:
     ) -> None:
         self.recipe, self.settings, self.precision = recipe, recipe.features, recipe.precision
         self.pictures, self.rows, self.held_out = pictures, rows, held_out
-        self.epochs = self.settings.epochs
         self.steps = _steps(len(rows), self.settings.batch_size)
         self.side = min(self.settings.crop_size, int(pictures.sizes[rows].min()))
         if self.side < MINIMUM_SIZE:
@@ -169,23 +164,17 @@ class FeaturesTraining:
             )
         self.score_model = self.trained = build_score_model(extractor)
         standardize_features(self.score_model, self._features())
-        self.of_f = extractor.trainable_variables
-        f_ids = {id(variable) for variable in self.of_f}
+        f_ids = {id(variable) for variable in extractor.trainable_variables}
         variables = self.score_model.trainable_variables
-        self.of_head = [variable for variable in variables if id(variable) not in f_ids]
-        total = self.epochs * self.steps
+        head = [variable for variable in variables if id(variable) not in f_ids]
+        self.variables = [extractor.trainable_variables, head]
         self.optimizers = {
-            "features_optimizer": _warmed_up(
-                self.settings, self.settings.features_learning_rate, total
-            ),
-            "head_optimizer": _warmed_up(self.settings, self.settings.head_learning_rate, total),
+            "features_optimizer": self._optimizer(self.settings.features_learning_rate),
+            "head_optimizer": self._optimizer(self.settings.head_learning_rate),
         }
-        for optimizer, variables in self._in_pairs():
+        for optimizer, variables in zip(self.optimizers.values(), self.variables, strict=True):
             optimizer.build(variables)
-        self.score = _score_of_whole(self.score_model)
-
-    def _in_pairs(self) -> Iterator[tuple[keras.Optimizer, list[Any]]]:
-        return zip(self.optimizers.values(), (self.of_f, self.of_head), strict=True)
+        self.answer = _compiled_model(self.score_model)
 
     def batches(self, epoch: int) -> tf.data.Dataset:
         """Returns the batches of an epoch: a random crop of each picture."""
@@ -195,13 +184,7 @@ class FeaturesTraining:
         def cut(number: np.ndarray) -> tuple[np.ndarray, ...]:
             rng = np.random.default_rng([seed, epoch, int(number)])
             chosen = order[number * size : (number + 1) * size]
-            normalized = (self.pictures.normalized(row) for row in chosen)
-            crops = np.stack(
-                [
-                    _random_crop(picture, self.side, rng, mirror=self.settings.mirror)
-                    for picture in normalized
-                ]
-            )
+            crops = np.stack([self._random_crop(row, rng) for row in chosen])
             parts = crops, self.pictures.extras[chosen], self.pictures.quality[chosen, None]
             return tuple(part.astype(np.float32) for part in parts)
 
@@ -225,31 +208,41 @@ class FeaturesTraining:
             error = tf.reduce_mean(tf.square(self.score_model(inputs, training=True) - quality))
             # The penalty on large weights is not part of what is reported.
             loss = error + sum(self.score_model.losses)
-        gradients = tape.gradient(loss, [*self.of_f, *self.of_head])
-        number = len(self.of_f)
-        parts = gradients[:number], gradients[number:]
-        for (optimizer, variables), part in zip(self._in_pairs(), parts, strict=True):
+        gradients = tape.gradient(loss, self.variables)  # nested as the variables are
+        parts = zip(self.optimizers.values(), gradients, self.variables, strict=True)
+        for optimizer, part, variables in parts:
             optimizer.apply_gradients(zip(part, variables, strict=True))
         return error
 
     def validate(self) -> float:
         """Returns the mean squared error of the held-out pictures, each scored as a whole."""
-        with arithmetic(self.recipe.precision):
-            scores = [float(self.score(*_whole(self.pictures, row))) for row in self.held_out]
-        return float(np.mean(np.square(np.array(scores) - self.pictures.quality[self.held_out])))
+        answers = _answers(self.answer, self.pictures, self.held_out, self.precision)
+        scores = answers[:, 0].astype(np.float64)
+        return float(np.mean(np.square(scores - self.pictures.quality[self.held_out])))
+
+    def _optimizer(self, rate: float) -> keras.Optimizer:
+        """Returns AdamW with a rate that rises for a while and then falls along a cosine."""
+        total = self.settings.epochs * self.steps
+        warm_up = min(self.settings.warm_up, total // 2)
+        schedule = keras.optimizers.schedules.CosineDecay(
+            rate / 20, max(1, total - warm_up), alpha=0.01, warmup_target=rate, warmup_steps=warm_up
+        )
+        settings = {"weight_decay": self.settings.weight_decay, "beta_2": self.settings.beta_2}
+        return keras.optimizers.AdamW(schedule, **settings)
+
+    def _random_crop(self, row: int, rng: np.random.Generator) -> np.ndarray:
+        """Cuts a square at random from a picture and, if wanted, mirrors every other one."""
+        picture = self.pictures.normalized(row)
+        top, left = (int(rng.integers(length - self.side + 1)) for length in picture.shape[:2])
+        crop = picture[top : top + self.side, left : left + self.side]
+        return crop[:, ::-1] if self.settings.mirror and rng.random() < 0.5 else crop
 
     def _features(self) -> np.ndarray:
         """The numbers that the model standardises, of some training pictures as wholes: (n, K)."""
         model = self.score_model
         features = keras.Model(model.input, model.get_layer("features").output)
-        predict = compiled(
-            lambda normalized, extras: features(
-                {"normalized": normalized, "hand_crafted": extras}, training=False
-            )
-        )
-        with arithmetic(self.recipe.precision):
-            rows = self.rows[:PICTURES_TO_STANDARDIZE]
-            return np.concatenate([predict(*_whole(self.pictures, row)).numpy() for row in rows])
+        rows = self.rows[:PICTURES_TO_STANDARDIZE]
+        return _answers(_compiled_model(features), self.pictures, rows, self.precision)
 
 
 def _steps(pictures: int, batch_size: int) -> int:
@@ -267,37 +260,26 @@ def _targets(quality: np.ndarray, of_training: np.ndarray) -> np.ndarray:
     return np.stack([standardized, (rank - 0.5) / RANK_DEVIATION], axis=1).astype(np.float32)
 
 
-def _warmed_up(settings: FeaturesSettings, rate: float, total: int) -> keras.Optimizer:
-    """Returns AdamW with a rate that rises for a while and then falls along a cosine."""
-    warm_up = min(settings.warm_up, total // 2)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        rate / 20, max(1, total - warm_up), alpha=0.01, warmup_target=rate, warmup_steps=warm_up
-    )
-    return keras.optimizers.AdamW(
-        schedule, weight_decay=settings.weight_decay, beta_2=settings.beta_2
-    )
+def _compiled_model(model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Returns a part of DIQA's score model as a graph for pictures of any size."""
+
+    def answer(normalized: tf.Tensor, extras: tf.Tensor) -> tf.Tensor:
+        return model({"normalized": normalized, "hand_crafted": extras}, training=False)
+
+    return compiled(answer)
 
 
-def _random_crop(
-    picture: np.ndarray, side: int, rng: np.random.Generator, *, mirror: bool
+def _answers(
+    answer: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    pictures: RatedPictures,
+    rows: np.ndarray,
+    precision: str,
 ) -> np.ndarray:
-    """Cuts a square (side, side, 1) at random and, if wanted, mirrors every other one."""
-    top, left = (int(rng.integers(length - side + 1)) for length in picture.shape[:2])
-    crop = picture[top : top + side, left : left + side]
-    return crop[:, ::-1] if mirror and rng.random() < 0.5 else crop
-
-
-def _whole(pictures: RatedPictures, row: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """A whole picture and its hand-crafted features, as a batch of one."""
-    normalized = tf.constant(pictures.normalized(row)[None], tf.float32)
-    return normalized, tf.constant(pictures.extras[row][None], tf.float32)
-
-
-def _score_of_whole(score_model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Returns DIQA's score of a batch of one, a scalar, as a graph for pictures of any size."""
-
-    def score(normalized: tf.Tensor, extras: tf.Tensor) -> tf.Tensor:
-        inputs = {"normalized": normalized, "hand_crafted": extras}
-        return score_model(inputs, training=False)[0, 0]
-
-    return compiled(score)
+    """What a compiled model says of each picture, given to it as a whole: (n, K)."""
+    answers = []
+    with arithmetic(precision):
+        for row in rows:
+            normalized = tf.constant(pictures.normalized(row)[None], tf.float32)
+            extras = tf.constant(pictures.extras[row][None], tf.float32)
+            answers.append(answer(normalized, extras).numpy())
+    return np.concatenate(answers)

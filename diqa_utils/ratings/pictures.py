@@ -148,11 +148,7 @@ def prepare_pictures(
 
 
 def falling_statistics(
-    pictures: Iterable[np.ndarray],
-    *,
-    number: int,
-    seed: int = 0,
-    progress: bool = True,
+    pictures: Iterable[np.ndarray], *, number: int, progress: bool = True
 ) -> np.ndarray:
     """Measures pictures and copies of them that get worse level by level.
 
@@ -162,7 +158,6 @@ def falling_statistics(
     Args:
         pictures: uint8 (H, W, 3).
         number: How many of them to take, from the first on.
-        seed: Seed of the choice of damage and of the noise.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -178,7 +173,7 @@ def falling_statistics(
 
     def worse_copies(numbered: tuple[int, np.ndarray]) -> np.ndarray:
         index, picture = numbered
-        rng = np.random.default_rng([seed, index])
+        rng = np.random.default_rng([0, index])  # the same damage in each run
         kind = str(rng.choice(FAMILIES[str(rng.choice(FALLING_FAMILIES))]))
         noise = int(rng.integers(2**31))
         copies = [distort(picture, kind, level, seed=noise) for level in LEVELS]

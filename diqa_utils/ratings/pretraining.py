@@ -55,8 +55,8 @@ def pristine_pictures(folder: str | PathLike[str]) -> list[np.ndarray]:
         uint8 arrays (H, W, 3).
 
     Raises:
-        FileNotFoundError: there is no such folder.
-        ValueError: there is no picture in it, one is damaged, or a side of one is shorter than
+        FileNotFoundError: There is no such folder.
+        ValueError: There is no picture in it, one is damaged, or a side of one is shorter than
             256 pixels.
 
     Chapter: notebooks/10-pretraining.ipynb
@@ -105,7 +105,7 @@ def pristine_batches(
         float32.
 
     Raises:
-        ValueError: there are no pictures, one is too small, a number is not as above, or a
+        ValueError: There are no pictures, one is too small, a number is not as above, or a
             distortion is not known.
 
     Chapter: notebooks/10-pretraining.ipynb
@@ -184,18 +184,13 @@ def patches_of_squares(example: tuple[tf.Tensor, ...], patch_size: int) -> tuple
     """Cuts four patches from each square, away from its edge.
 
     Args:
-        example: normalised squares (N, 256, 256, 1), and maps of a quarter of their size.
+        example: Normalised squares (N, 256, 256, 1), and maps of a quarter of their size.
         patch_size: Side of the patches in pixels.
 
     Returns:
         (4 N, patch_size, patch_size, 1), and the same patches of the maps.
     """
-    normalized, *maps = example
-    cells = patch_size // OUTPUT_STRIDE
-    return (
-        _four_patches(normalized, patch_size, MARGIN),
-        *(_four_patches(values, cells, MARGIN // OUTPUT_STRIDE) for values in maps),
-    )
+    return tuple(_four_patches(values, patch_size) for values in example)
 
 
 def throughput(batches: tf.data.Dataset, number: int) -> float:
@@ -209,7 +204,7 @@ def throughput(batches: tf.data.Dataset, number: int) -> float:
         Patches per second.
 
     Raises:
-        ValueError: there are not so many batches.
+        ValueError: There are not so many batches.
 
     Chapter: notebooks/10-pretraining.ipynb
     """
@@ -238,13 +233,14 @@ def _damaged_pair(
     return np.stack([crop, distort(crop, distortion, level, seed=int(rng.integers(2**31)))])
 
 
-def _four_patches(maps: tf.Tensor, side: int, margin: int) -> tf.Tensor:
-    """Cuts a patch from each quarter of square maps (N, S, S, 1): (4 N, side, side, 1)."""
-    end = maps.shape[1] - margin - side
-    corners = [(top, left) for top in (margin, end) for left in (margin, end)]
-    return tf.concat(
-        [maps[:, top : top + side, left : left + side] for top, left in corners], axis=0
-    )
+def _four_patches(values: tf.Tensor, patch_size: int) -> tf.Tensor:
+    """Cuts a patch from each quarter of squares, or of maps of them, (N, S, S, 1)."""
+    stride = CROP // values.shape[1]
+    side, margin = patch_size // stride, MARGIN // stride
+    ends = margin, values.shape[1] - margin - side
+    corners = [(top, left) for top in ends for left in ends]
+    patches = [values[:, top : top + side, left : left + side] for top, left in corners]
+    return tf.concat(patches, axis=0)
 
 
 def _check_picture(picture: np.ndarray, name: str) -> None:

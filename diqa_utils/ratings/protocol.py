@@ -11,11 +11,6 @@ scores of the database run. A method that runs the wrong way shows in the sign o
 only, because the logistic before PLCC may fall as well as rise. RMSE is in the units of `quality`.
 
 The numbers of other authors are in `published_results.json`, each with its source.
-
-Source:
-    Sheikh, Sabir, Bovik: A Statistical Evaluation of Recent Full Reference Image Quality
-        Assessment Algorithms. IEEE Trans. Image Processing 15(11), 2006 (the logistic before PLCC
-        and RMSE). https://doi.org/10.1109/TIP.2006.881959
 """
 
 import hashlib
@@ -218,7 +213,9 @@ def evaluate_repeatedly(
             is damaged, or the method does not return one finite number per picture.
 
     References:
-        Sheikh, Sabir and Bovik (2006), https://doi.org/10.1109/TIP.2006.881959
+        Sheikh, Sabir, Bovik: A Statistical Evaluation of Recent Full Reference Image Quality
+            Assessment Algorithms. IEEE Trans. Image Processing 15(11), 2006 (the logistic before
+            PLCC and RMSE). https://doi.org/10.1109/TIP.2006.881959
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
@@ -238,7 +235,7 @@ def evaluate_repeatedly(
             predictions = _checked(method(split, number), int(chosen.sum()), place)
             if file is not None:
                 _keep_predictions(file, run, predictions)
-        outcomes.append(_agreement(predictions, test, resamples=0))
+        outcomes.append(_agreement(predictions, test, 0))
     rows, left_out = [], []
     for group in [OVERALL, *_distortions(table)]:
         measured = [row for outcome in outcomes for row in outcome if row.group == group]
@@ -291,7 +288,7 @@ def full_reference(part: DatabasePart, *, repeats: int = 10, seed: int = 0) -> l
 
 
 def evaluate_whole(
-    part: DatabasePart, predictions: Any, *, name: str, resamples: int = 200, seed: int = 0
+    part: DatabasePart, predictions: Any, *, name: str, resamples: int = 200
 ) -> Result:
     """Tests a predictor on a whole database that it was not trained on.
 
@@ -304,7 +301,6 @@ def evaluate_whole(
             quality; (N,) or (N, 1).
         name: Name of the predictor in tables.
         resamples: Number of bootstrap samples.
-        seed: Seed of the bootstrap.
 
     Returns:
         Agreement overall and per distortion, with bootstrap intervals of 95 % for which whole
@@ -315,7 +311,7 @@ def evaluate_whole(
     """
     table = part.table()
     checked = _checked(predictions, len(table["image_id"]), part.label)
-    rows = _agreement(checked, table, resamples=resamples, seed=seed)
+    rows = _agreement(checked, table, resamples)
     counts = {group: int(np.sum(table["distortion"] == group)) for group in _distortions(table)}
     left_out = [
         f"{part.label}: {_in_words(group)} has no row, with {count} picture(s) only."
@@ -405,7 +401,7 @@ def _distortions(table: dict[str, np.ndarray]) -> list[str]:
 
 
 def _agreement(
-    predictions: np.ndarray, table: dict[str, np.ndarray], **bootstrap: Any
+    predictions: np.ndarray, table: dict[str, np.ndarray], resamples: int
 ) -> list[Agreement]:
     """A row for all pictures, and one for each distortion that has enough of them."""
     members = {OVERALL: np.ones(len(predictions), bool)}
@@ -417,7 +413,8 @@ def _agreement(
     for group, chosen in members.items():
         references = table["reference_id"][chosen].tolist()
         pair = predictions[chosen], table["quality"][chosen]
-        rows.append(replace(evaluate(*pair, clusters=references, **bootstrap)[0], group=group))
+        [overall] = evaluate(*pair, clusters=references, resamples=resamples)
+        rows.append(replace(overall, group=group))
     return rows
 
 

@@ -3,11 +3,6 @@
 The pictures are dealt out once: to train, to choose the best epoch (validation), and to find out
 how wide an interval around a score must be (calibration). Where pictures have no reference,
 `datasets.set_aside` deals them; otherwise whole references are dealt.
-
-Source:
-    Lei, G'Sell, Rinaldo, Tibshirani, Wasserman: Distribution-Free Predictive Inference for
-        Regression. J. American Statistical Association 113(523), 2018.
-        https://doi.org/10.1080/01621459.2017.1307116
 """
 
 from __future__ import annotations
@@ -28,12 +23,7 @@ from tqdm.auto import tqdm
 from diqa_utils import datasets
 from diqa_utils._internal.files import write_atomically
 from diqa_utils.evaluation import evaluate
-from diqa_utils.inference import (
-    RUN_PREDICTOR,
-    ExtendedPredictor,
-    Predictor,
-    load_predictor,
-)
+from diqa_utils.inference import RUN_PREDICTOR, ExtendedPredictor, Predictor, load_predictor
 from diqa_utils.ratings.learning import TrainedPredictor
 from diqa_utils.ratings.pictures import RatedPictures, falling_statistics, prepare_pictures
 from diqa_utils.ratings.pretraining import pristine_pictures
@@ -245,8 +235,9 @@ def conformal_half_width(predicted: np.ndarray, quality: np.ndarray, confidence:
         ValueError: `confidence` is not between 0 and 1, or n is too small for it.
 
     References:
-        Lei, G'Sell, Rinaldo, Tibshirani and Wasserman (2018),
-        https://doi.org/10.1080/01621459.2017.1307116
+        Lei, G'Sell, Rinaldo, Tibshirani, Wasserman: Distribution-Free Predictive Inference for
+            Regression. J. American Statistical Association 113(523), 2018.
+            https://doi.org/10.1080/01621459.2017.1307116
 
     Chapter: notebooks/11-human-ratings.ipynb
     """

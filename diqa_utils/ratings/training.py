@@ -11,13 +11,6 @@ There are two predictors to train:
 
 Both keep the error-map model of step 1, which shows where a picture looks damaged. Both steps go on
 where they were stopped.
-
-Sources:
-    Kim, Nguyen, Lee: Deep CNN-Based Blind Image Quality Predictor. IEEE TNNLS 30(1), 2019.
-        https://doi.org/10.1109/TNNLS.2018.2829819
-    Liu, van de Weijer, Bagdanov: RankIQA: Learning from Rankings for No-Reference Image Quality
-        Assessment. ICCV 2017 (a score that falls as a picture gets worse).
-        https://doi.org/10.1109/ICCV.2017.118
 """
 
 from collections.abc import Sequence
@@ -75,8 +68,11 @@ def train_on_ratings(
             in both parts, or a step lacks what it learns from.
 
     References:
-        Kim, Nguyen and Lee (2019), https://doi.org/10.1109/TNNLS.2018.2829819
-        Liu, van de Weijer and Bagdanov (2017), https://doi.org/10.1109/ICCV.2017.118
+        Kim, Nguyen, Lee: Deep CNN-Based Blind Image Quality Predictor. IEEE TNNLS 30(1), 2019.
+            https://doi.org/10.1109/TNNLS.2018.2829819
+        Liu, van de Weijer, Bagdanov: RankIQA: Learning from Rankings for No-Reference Image
+            Quality Assessment. ICCV 2017 (a score that falls as a picture gets worse).
+            https://doi.org/10.1109/ICCV.2017.118
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
@@ -173,7 +169,7 @@ def _learn_ratings(
     checkpoints = Checkpoints(folder, model=model, **step_2.optimizers)
     history, best_weights = checkpoints.restore()
     finished = len(history["loss"])
-    for batches in epochs_of(step_2.batches, finished, step_2.epochs, progress=progress):
+    for batches in epochs_of(step_2.batches, finished, step_2.settings.epochs, progress=progress):
         with arithmetic(step_2.precision):
             losses = [train_step(*batch) for batch in batches]
         validation_loss = step_2.validate()

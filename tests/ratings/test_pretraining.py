@@ -90,13 +90,6 @@ def test_patches_and_maps_are_cut_from_the_same_places(pictures):
         np.testing.assert_allclose(reliabilities[number], weights[rows, columns], atol=1e-4)
 
 
-def test_damaging_leaves_the_pictures_alone(pictures):
-    before = [picture.copy() for picture in pictures]
-    taken(pristine_batches(pictures, batch_size=8), 3)
-    for picture, same in zip(pictures, before, strict=True):
-        np.testing.assert_array_equal(picture, same)
-
-
 def test_throughput_counts_patches(pictures, monkeypatch):
     clock = iter([10.0, 14.0, 20.0])
     monkeypatch.setattr("diqa_utils.ratings.pretraining.time.perf_counter", lambda: next(clock))

@@ -96,7 +96,7 @@ def evaluate(
         is not defined (all values equal, too few images) are left out of its interval.
 
     Raises:
-        ValueError: if predictions, targets, groups and clusters are not one per image, a number is
+        ValueError: If predictions, targets, groups and clusters are not one per image, a number is
             NaN or infinite, a group has fewer than six images or is called "overall", or
             `confidence` is not between 0 and 1.
 
@@ -166,7 +166,7 @@ def full_reference_scores(
         one number per image in the dataset's order; higher is better.
 
     Raises:
-        ValueError: if the dataset is empty, a metric is not known, or an image is too small.
+        ValueError: If the dataset is empty, a metric is not known, or an image is too small.
 
     References:
         Wang, Bovik, Sheikh and Simoncelli (2004), https://doi.org/10.1109/TIP.2003.819861

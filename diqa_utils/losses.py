@@ -22,15 +22,15 @@ def weighted_error_map_loss(y_true: Any, y_pred: Any, reliability: Any) -> tf.Te
     not depend on their number.
 
     Args:
-        y_true: the error map e_gt at the network's scale, (h, w, 1) or (N, h, w, 1).
-        y_pred: the predicted error map, of the same shape.
-        reliability: the average reliability map r-hat at the same scale, of the same shape.
+        y_true: The error map e_gt at the network's scale, (h, w, 1) or (N, h, w, 1).
+        y_pred: The predicted error map, of the same shape.
+        reliability: The average reliability map r-hat at the same scale, of the same shape.
 
     Returns:
         float32 scalar, zero or more.
 
     Raises:
-        ValueError: if the shapes differ or a value is NaN (checked eagerly only).
+        ValueError: If the shapes differ or a value is NaN (checked eagerly only).
 
     Chapter: notebooks/05-the-loss.ipynb
     """

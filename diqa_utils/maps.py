@@ -52,15 +52,15 @@ def error_map(reference: Any, distorted: Any, *, exponent: float = DEFAULT_EXPON
     is defined there too, though the derivative of |x| ^ p is infinite at zero for p < 1.
 
     Args:
-        reference: the normalised reference, (H, W, 1) or (N, H, W, 1), floating-point in -1..1.
-        distorted: the normalised distorted image, of the same shape.
+        reference: The normalised reference, (H, W, 1) or (N, H, W, 1), floating-point in -1..1.
+        distorted: The normalised distorted image, of the same shape.
         exponent: p, greater than zero; 0.2 in the paper.
 
     Returns:
         float32 tensor of the same shape, zero or more.
 
     Raises:
-        ValueError: if the shapes differ, rank, channels, size or dtype are wrong, a value is NaN
+        ValueError: If the shapes differ, rank, channels, size or dtype are wrong, a value is NaN
             (checked eagerly only), or `exponent` is not greater than zero.
 
     Chapter: notebooks/03-error-maps.ipynb
@@ -83,7 +83,7 @@ def reliability_map(normalized: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Tens
     says little about what a person sees.
 
     Args:
-        normalized: the normalised distorted image, (H, W, 1) or (N, H, W, 1), floating-point in
+        normalized: The normalised distorted image, (H, W, 1) or (N, H, W, 1), floating-point in
             -1..1.
         alpha: Slope of r, by which it saturates, zero or more; for images in 0..1.
 
@@ -91,7 +91,7 @@ def reliability_map(normalized: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Tens
         float32 tensor of the same shape, in 0..1.
 
     Raises:
-        ValueError: if rank, channels, size or dtype are wrong, a value is NaN (checked eagerly
+        ValueError: If rank, channels, size or dtype are wrong, a value is NaN (checked eagerly
             only), or `alpha` is negative.
 
     Chapter: notebooks/04-reliability-maps.ipynb
@@ -107,7 +107,7 @@ def average_reliability_map(normalized: Any, *, alpha: float = DEFAULT_ALPHA) ->
     count more than another. A flat image, where r is zero everywhere, gets one everywhere.
 
     Args:
-        normalized: the normalised distorted image, (H, W, 1) or (N, H, W, 1), floating-point in
+        normalized: The normalised distorted image, (H, W, 1) or (N, H, W, 1), floating-point in
             -1..1.
         alpha: Slope of r, by which it saturates, zero or more; for images in 0..1.
 
@@ -115,7 +115,7 @@ def average_reliability_map(normalized: Any, *, alpha: float = DEFAULT_ALPHA) ->
         float32 tensor of the same shape, zero or more, with mean one per image.
 
     Raises:
-        ValueError: for what `reliability_map` refuses.
+        ValueError: For what `reliability_map` refuses.
 
     Chapter: notebooks/04-reliability-maps.ipynb
     """
@@ -137,7 +137,7 @@ def downscale(image_map: Any) -> tf.Tensor:
         one.
 
     Raises:
-        ValueError: if rank, channels, size or dtype are wrong, or a value is NaN (checked eagerly
+        ValueError: If rank, channels, size or dtype are wrong, or a value is NaN (checked eagerly
             only).
 
     Chapter: notebooks/03-error-maps.ipynb
@@ -159,15 +159,15 @@ def hand_crafted_features(image: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Ten
     contrast.
 
     Args:
-        image: the distorted picture, (H, W, C) or (N, H, W, C) with C = 1 or 3; uint8 in 0..255,
+        image: The distorted picture, (H, W, C) or (N, H, W, C) with C = 1 or 3; uint8 in 0..255,
             or floating-point in 0..1.
-        alpha: the slope of the reliability map, zero or more.
+        alpha: The slope of the reliability map, zero or more.
 
     Returns:
         float32 tensor [mu_r, sigma_low], (2,) or (N, 2); mu_r in 0..1, sigma_low in 0..0.5.
 
     Raises:
-        ValueError: for what `to_gray` or `reliability_map` refuses.
+        ValueError: For what `to_gray` or `reliability_map` refuses.
 
     Chapter: notebooks/07-regressing-the-score.ipynb
     """

@@ -41,7 +41,7 @@ def srcc(predictions: Any, targets: Any) -> float:
         -1..1; NaN if all predictions or all targets are equal, where no order exists.
 
     Raises:
-        ValueError: if the lengths differ, there are fewer than two images, or a value is NaN or
+        ValueError: If the lengths differ, there are fewer than two images, or a value is NaN or
             infinite.
 
     Chapter: notebooks/08-evaluation.ipynb
@@ -69,7 +69,7 @@ def plcc(predictions: Any, targets: Any, *, fit: Literal["logistic"] | None = "l
         -1..1; NaN if all predictions or all targets are equal.
 
     Raises:
-        ValueError: if the lengths differ, there are too few images, a value is NaN or infinite,
+        ValueError: If the lengths differ, there are too few images, a value is NaN or infinite,
             or `fit` is neither of the two.
 
     References:
@@ -98,7 +98,7 @@ def krcc(predictions: Any, targets: Any) -> float:
         -1..1; NaN if all predictions or all targets are equal.
 
     Raises:
-        ValueError: if the lengths differ, there are fewer than two images, or a value is NaN or
+        ValueError: If the lengths differ, there are fewer than two images, or a value is NaN or
             infinite.
 
     Chapter: notebooks/08-evaluation.ipynb
@@ -121,7 +121,7 @@ def rmse(predictions: Any, targets: Any) -> float:
         Zero or more.
 
     Raises:
-        ValueError: if the lengths differ, there are fewer than two images, or a value is NaN or
+        ValueError: If the lengths differ, there are fewer than two images, or a value is NaN or
             infinite.
 
     Chapter: notebooks/08-evaluation.ipynb
@@ -168,7 +168,7 @@ def fit_logistic(predictions: Any, targets: Any, *, start: Any = None) -> np.nda
         float64 array b1 to b5, for `logistic`.
 
     Raises:
-        ValueError: if the lengths differ, there are fewer than six images, a value is NaN or
+        ValueError: If the lengths differ, there are fewer than six images, a value is NaN or
             infinite, or all predictions are equal.
 
     References:
@@ -236,7 +236,7 @@ def checked_pairs(predictions: Any, targets: Any) -> tuple[np.ndarray, np.ndarra
         Two float64 arrays (N,).
 
     Raises:
-        ValueError: if the lengths differ, there are fewer than two images, or a value is NaN or
+        ValueError: If the lengths differ, there are fewer than two images, or a value is NaN or
             infinite.
     """
     pairs = {

@@ -62,7 +62,7 @@ def show_source(function: Any) -> "Markdown":
         `IPython.display.Markdown` with a block of Python.
 
     Raises:
-        ValueError: if it has no Python source, like a function written in C.
+        ValueError: If it has no Python source, like a function written in C.
     """
     from IPython.display import Markdown
 
@@ -189,7 +189,7 @@ def results(name: str) -> dict[str, Any]:
         The numbers, nested by their meaning; None where one is not defined.
 
     Raises:
-        ValueError: if there are no results of that name.
+        ValueError: If there are no results of that name.
     """
     folder = Path(__file__).with_name("results")
     names = sorted(path.stem for path in folder.glob("*.json"))

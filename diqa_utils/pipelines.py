@@ -62,8 +62,8 @@ def to_error_map_example(
 
     Args:
         features: `reference_image` and `distorted_image`, (H, W, 3) or (N, H, W, 3), uint8.
-        exponent: exponent p of the error map.
-        alpha: slope of the reliability map.
+        exponent: Exponent p of the error map.
+        alpha: Slope of the reliability map.
 
     Returns:
         The normalised distorted image (H, W, 1), its error map and its average reliability map,
@@ -71,7 +71,7 @@ def to_error_map_example(
         float32.
 
     Raises:
-        ValueError: for what `normalize` or `error_map` refuses.
+        ValueError: For what `normalize` or `error_map` refuses.
 
     Chapter: notebooks/06-the-error-map-model.ipynb
     """
@@ -89,14 +89,14 @@ def to_score_example(
 
     Args:
         features: `distorted_image` (H, W, 3), uint8, and `quality`, in 0..1.
-        alpha: slope of the reliability map.
+        alpha: Slope of the reliability map.
 
     Returns:
         The inputs of the score model, `normalized` (H, W, 1) and `hand_crafted` (2,), and the
         quality; float32.
 
     Raises:
-        ValueError: for what `normalize` refuses.
+        ValueError: For what `normalize` refuses.
 
     Chapter: notebooks/07-regressing-the-score.ipynb
     """
@@ -123,19 +123,19 @@ def error_map_batches(
     """Makes the batches of step 1.
 
     Args:
-        dataset: images of a database, as `datasets.load` gives them.
-        batch_size: images or patches per batch; 1 where whole images differ in size.
-        patch_size: side of square patches in pixels, a multiple of four from 48, cut at random;
+        dataset: Images of a database, as `datasets.load` gives them.
+        batch_size: Images or patches per batch; 1 where whole images differ in size.
+        patch_size: Side of square patches in pixels, a multiple of four from 48, cut at random;
             None for whole images. Maps are made from whole images before they are cut, so r-hat
             keeps its mean of one over the image.
         patches_per_image: Number of patches that an epoch has of each image.
-        seed: shuffles, crops and flips anew in every epoch. Together with TensorFlow's global seed
+        seed: Shuffles, crops and flips anew in every epoch. Together with TensorFlow's global seed
             it gives one sequence. None keeps the order, for validation; patches need a seed.
-        exponent: exponent p of the error map.
-        alpha: slope of the reliability map.
-        memory_limit: bytes. Normalised images and maps, about 4.5 bytes a pixel, are kept in memory
+        exponent: Exponent p of the error map.
+        alpha: Slope of the reliability map.
+        memory_limit: Bytes. Normalised images and maps, about 4.5 bytes a pixel, are kept in memory
             if they need no more.
-        disk_limit: bytes. If they need more than that, but no more than this, this function makes
+        disk_limit: Bytes. If they need more than that, but no more than this, this function makes
             them all and writes them below the folder that `DIQA_CACHE_DIR` names (the user's cache
             folder without it), until the batches or the process are gone. If they need more still,
             and where nobody knows how many images there are, they are made anew in every epoch.
@@ -146,10 +146,10 @@ def error_map_batches(
         A dataset of (normalised images, error maps, reliability maps); float32.
 
     Raises:
-        ValueError: if the dataset is empty, the patch size is no multiple of four from 48 to the
+        ValueError: If the dataset is empty, the patch size is no multiple of four from 48 to the
             size of the images, there are no patches per image, or patches have no seed.
-        OSError: if the disk has no room for what `disk_limit` allows.
-        tf.errors.InvalidArgumentError: while iterating, if images differ in size and one is
+        OSError: If the disk has no room for what `disk_limit` allows.
+        tf.errors.InvalidArgumentError: While iterating, if images differ in size and one is
             smaller than a patch.
 
     Chapter: notebooks/06-the-error-map-model.ipynb
@@ -180,22 +180,22 @@ def score_batches(
     """Makes the batches of step 2: whole images.
 
     Args:
-        dataset: images of a database, as `datasets.load` gives them.
-        batch_size: images per batch; 1 where they differ in size.
-        seed: shuffles anew in every epoch; together with TensorFlow's global seed it gives one
+        dataset: Images of a database, as `datasets.load` gives them.
+        batch_size: Images per batch; 1 where they differ in size.
+        seed: Shuffles anew in every epoch; together with TensorFlow's global seed it gives one
             sequence. None keeps the order.
-        alpha: slope of the reliability map.
-        memory_limit: bytes. Normalised images, 4 bytes a pixel, are kept in memory if they need no
+        alpha: Slope of the reliability map.
+        memory_limit: Bytes. Normalised images, 4 bytes a pixel, are kept in memory if they need no
             more.
-        disk_limit: bytes. If they need more than that, but no more than this, they are kept on
+        disk_limit: Bytes. If they need more than that, but no more than this, they are kept on
             disk, else made anew in every epoch, which `error_map_batches` explains.
 
     Returns:
         A dataset of (inputs of the score model, quality); float32.
 
     Raises:
-        ValueError: if the dataset is empty.
-        OSError: if the disk has no room for what `disk_limit` allows.
+        ValueError: If the dataset is empty.
+        OSError: If the disk has no room for what `disk_limit` allows.
 
     Chapter: notebooks/07-regressing-the-score.ipynb
     """
@@ -214,10 +214,10 @@ class Store:
     """Where the examples of a dataset are kept between epochs.
 
     Attributes:
-        place: argument of `cache`: a file, "" for memory, or None to make examples anew in every
+        place: Argument of `cache`: a file, "" for memory, or None to make examples anew in every
             epoch.
-        window: number of examples that are shuffled at a time.
-        folder: folder of the file, deleted with the dataset that reads it.
+        window: Number of examples that are shuffled at a time.
+        folder: Folder of the file, deleted with the dataset that reads it.
     """
 
     place: str | None
@@ -228,7 +228,7 @@ class Store:
         """Writes the file, if there is one, so that any number of iterators can read it.
 
         Raises:
-            OSError: if the disk fills up.
+            OSError: If the disk fills up.
         """
         if self.folder is None:
             return examples
@@ -247,8 +247,8 @@ def choose_store(
     """Chooses where examples are kept, by the bytes that they need and the limits.
 
     Raises:
-        ValueError: if the dataset is empty.
-        OSError: if the disk has no room for what `disk_limit` allows.
+        ValueError: If the dataset is empty.
+        OSError: If the disk has no room for what `disk_limit` allows.
     """
     first = next(iter(dataset.take(1)), None)
     if first is None:

@@ -62,7 +62,7 @@ def stretch(image_map: Any) -> np.ndarray:
         float32 array of the same shape in 0..1; zeros where an image is constant.
 
     Raises:
-        ValueError: if the rank is not 2, 3 or 4, there are no values, or one is NaN or infinite.
+        ValueError: If the rank is not 2, 3 or 4, there are no values, or one is NaN or infinite.
     """
     values = np.asarray(image_map).astype(np.float64)
     if values.ndim not in (2, 3, 4) or values.size == 0:
@@ -93,7 +93,7 @@ def show_images(
         The figure.
 
     Raises:
-        ValueError: if a shape, dtype or value is none of those above, or titles are not one each.
+        ValueError: If a shape, dtype or value is none of those above, or titles are not one each.
     """
     pictures = [_as_picture(image) for image in _as_list(images)]
     figure, panels = _grid(pictures, titles, columns)
@@ -129,7 +129,7 @@ def show_maps(
         The figure.
 
     Raises:
-        ValueError: if a shape is none of those above, or titles are not one each.
+        ValueError: If a shape is none of those above, or titles are not one each.
     """
     arrays = [_as_map(image_map) for image_map in _as_list(maps)]
     room = {"beside": 0.6} if shared_range else {"below": 0.8}
@@ -156,7 +156,7 @@ def show_overlay(image: Any, error_map: Any) -> Figure:
         The figure.
 
     Raises:
-        ValueError: if a shape, dtype or value is none of those above.
+        ValueError: If a shape, dtype or value is none of those above.
     """
     picture, errors = _as_picture(image), _as_map(error_map)
     titles = ("picture", "error map", "map over picture")
@@ -189,7 +189,7 @@ def show_contact_sheet(
         The figure.
 
     Raises:
-        ValueError: if pictures are none of those above, or labels are not one for each of a strip.
+        ValueError: If pictures are none of those above, or labels are not one for each of a strip.
     """
     strips = [strip for kinds in families.values() for strip in kinds.values()]
     counts = {len(strip) for strip in strips}
@@ -258,7 +258,7 @@ def show_lines(
         The figure.
 
     Raises:
-        ValueError: if there are no curves, or one has more or fewer values than `x`.
+        ValueError: If there are no curves, or one has more or fewer values than `x`.
     """
     positions = np.ravel(x)
     figure, axes = _plot(xlabel, ylabel)
@@ -299,7 +299,7 @@ def show_history(
         The figure.
 
     Raises:
-        ValueError: if the history is empty.
+        ValueError: If the history is empty.
     """
     figure, axes = _plot("epoch", ylabel)
     axes.set_prop_cycle(color=COLOURS, marker=MARKERS)
@@ -324,7 +324,7 @@ def show_distributions(groups: Mapping[str, Any], *, xlabel: str) -> Figure:
         The figure.
 
     Raises:
-        ValueError: if there are no groups, or one has no numbers.
+        ValueError: If there are no groups, or one has no numbers.
     """
     figure, axes = _plot(xlabel, "", height=0.9 + 0.5 * len(groups))
     random = np.random.default_rng(0)
@@ -365,7 +365,7 @@ def show_scatter(
         The figure.
 
     Raises:
-        ValueError: if the lengths differ, or there are no points.
+        ValueError: If the lengths differ, or there are no points.
     """
     x, y = np.ravel(predicted), np.ravel(actual)
     names = np.full(x.size, "") if groups is None else np.ravel(groups)
@@ -401,7 +401,7 @@ def show_intervals(
         The figure.
 
     Raises:
-        ValueError: if there are no rows, or a lower end lies above its upper end.
+        ValueError: If there are no rows, or a lower end lies above its upper end.
     """
     figure, axes = _plot(xlabel, "", height=0.9 + 0.42 * len(rows))
     for number, (label, estimate, low, high) in enumerate(_not_empty(rows)):

@@ -59,7 +59,7 @@ def to_gray(image: Any) -> tf.Tensor:
         float32 tensor in 0..1, (H, W, 1) or (N, H, W, 1).
 
     Raises:
-        ValueError: if rank, channels, dtype, size or value range are not as above, or a value is
+        ValueError: If rank, channels, dtype, size or value range are not as above, or a value is
             NaN. Values are checked eagerly only.
 
     Chapter: notebooks/02-normalisation.ipynb
@@ -87,7 +87,7 @@ def low_frequency(gray: Any) -> tf.Tensor:
         float32 tensor in 0..1 of the same shape.
 
     Raises:
-        ValueError: if rank, channels, dtype, size or value range are not as above, or a value is
+        ValueError: If rank, channels, dtype, size or value range are not as above, or a value is
             NaN. Values are checked eagerly only.
 
     Chapter: notebooks/02-normalisation.ipynb
@@ -136,7 +136,7 @@ def normalize(image: Any) -> tf.Tensor:
         within float32 rounding).
 
     Raises:
-        ValueError: for what `to_gray` refuses.
+        ValueError: For what `to_gray` refuses.
 
     Chapter: notebooks/02-normalisation.ipynb
     """

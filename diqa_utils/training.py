@@ -54,9 +54,9 @@ def train_step(model: keras.Model, optimizer: keras.Optimizer, batch: Batch) -> 
     """Takes one step of gradient descent on one batch of step 1.
 
     Args:
-        model: the error-map model; its weights change.
-        optimizer: built with the model's trainable variables.
-        batch: normalised images (N, H, W, 1), error maps and reliability maps
+        model: The error-map model; its weights change.
+        optimizer: Built with the model's trainable variables.
+        batch: Normalised images (N, H, W, 1), error maps and reliability maps
             (N, ceil(H / 4), ceil(W / 4), 1), as `error_map_batches` makes them.
 
     Returns:
@@ -87,27 +87,27 @@ def train_error_map_model(
     """Trains the error-map model (step 1) and leaves it with its best weights.
 
     Args:
-        model: the error-map model; its weights change.
-        training: batches as `error_map_batches` makes them; made anew with the same seed to go on
+        model: The error-map model; its weights change.
+        training: Batches as `error_map_batches` makes them; made anew with the same seed to go on
             exactly as if there had been no stop. Or a function that returns the batches of an
             epoch, given its number from 0: for batches without end, as `pristine_batches` makes
             them.
-        validation: batches of held-out references; they choose the best epoch and nothing else.
-        epochs: passes over the training batches in all, those before a stop included.
-        optimizer: fresh optimizer for this model alone; Nadam with a rate of 2e-4 if None.
-        folder: folder in which each epoch leaves `history.csv`, the best weights and a checkpoint.
+        validation: Batches of held-out references; they choose the best epoch and nothing else.
+        epochs: Passes over the training batches in all, those before a stop included.
+        optimizer: Fresh optimizer for this model alone; Nadam with a rate of 2e-4 if None.
+        folder: Folder in which each epoch leaves `history.csv`, the best weights and a checkpoint.
             Called again with the same folder, training goes on after the last epoch that was
             finished. None keeps nothing.
         precision: "float32", or "bfloat16" for the convolutions of the steps, which is two to
             three times as fast on processors with instructions for it and slower on others; "auto"
             finds out which. Weights are float32 in any case.
-        progress: whether to show a progress bar.
+        progress: Whether to show a progress bar.
 
     Returns:
         `loss` and `validation_loss`, a number per epoch.
 
     Raises:
-        ValueError: if there are no batches, `precision` is none of these, the first epoch ends
+        ValueError: If there are no batches, `precision` is none of these, the first epoch ends
             with a loss that is not finite, or the folder holds the checkpoint of another model or
             optimizer, or a damaged one.
 
@@ -139,14 +139,14 @@ def evaluate_error_map_model(model: keras.Model, batches: Iterable[Batch]) -> fl
     """Returns the loss of an error-map model over a set of images.
 
     Args:
-        model: the error-map model.
+        model: The error-map model.
         batches: Batches that `error_map_batches` makes.
 
     Returns:
         The mean of `weighted_error_map_loss` over all images.
 
     Raises:
-        ValueError: if there are no batches.
+        ValueError: If there are no batches.
 
     Chapter: notebooks/06-the-error-map-model.ipynb
     """
@@ -166,7 +166,7 @@ def best_constant_map(batches: Iterable[Batch]) -> tuple[float, float]:
         The constant, and the mean of its `weighted_error_map_loss` over all images.
 
     Raises:
-        ValueError: if there are no batches.
+        ValueError: If there are no batches.
 
     Chapter: notebooks/06-the-error-map-model.ipynb
     """
@@ -199,21 +199,21 @@ def train_score_model(
     features that are computed once, and an epoch takes a moment. Otherwise all weights change.
 
     Args:
-        model: the score model on a trained feature extractor.
-        training: batches as `score_batches` makes them; made anew with the same seed to go on
+        model: The score model on a trained feature extractor.
+        training: Batches as `score_batches` makes them; made anew with the same seed to go on
             exactly as if there had been no stop.
-        validation: batches of held-out references; they choose the best epoch and nothing else.
-        epochs: passes over the training batches in all, those before a stop included.
-        optimizer: fresh optimizer for this model alone; Nadam with a rate of 2e-4 if None.
-        folder: folder to go on from after a stop, as `train_error_map_model` explains.
+        validation: Batches of held-out references; they choose the best epoch and nothing else.
+        epochs: Passes over the training batches in all, those before a stop included.
+        optimizer: Fresh optimizer for this model alone; Nadam with a rate of 2e-4 if None.
+        folder: Folder to go on from after a stop, as `train_error_map_model` explains.
         precision: "float32", "bfloat16" or "auto", as `train_error_map_model` explains.
-        progress: whether to show Keras' progress bar.
+        progress: Whether to show Keras' progress bar.
 
     Returns:
         `loss` and `validation_loss`, the mean squared error of each epoch.
 
     Raises:
-        ValueError: if there are no batches, the first epoch ends with a loss that is not finite, or
+        ValueError: If there are no batches, the first epoch ends with a loss that is not finite, or
             the folder holds the checkpoint of another model or optimizer, or a damaged one.
 
     Chapter: notebooks/07-regressing-the-score.ipynb
@@ -239,12 +239,12 @@ def load_weights(model: keras.Model, path: str | PathLike[str]) -> None:
     """Loads weights that a model of the same architecture saved.
 
     Args:
-        model: gets the weights.
+        model: Gets the weights.
         path: a `.weights.h5` file.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file holds the weights of another model, or is damaged.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file holds the weights of another model, or is damaged.
 
     Chapter: notebooks/06-the-error-map-model.ipynb
     """
@@ -264,9 +264,9 @@ class Checkpoints:
     """Files from which a training goes on after a stop: history, best weights, latest state.
 
     Args:
-        folder: folder of the files; None keeps nothing.
-        model: network whose weights change.
-        **optimizers: optimizers that were built with variables of the model.
+        folder: Folder of the files; None keeps nothing.
+        model: Network whose weights change.
+        **optimizers: Optimizers that were built with variables of the model.
     """
 
     def __init__(
@@ -288,7 +288,7 @@ class Checkpoints:
             nothing to go on from.
 
         Raises:
-            ValueError: if the folder holds the checkpoint of another model or optimizer, or a
+            ValueError: If the folder holds the checkpoint of another model or optimizer, or a
                 damaged one.
         """
         history: History = {"loss": [], "validation_loss": []}
@@ -317,7 +317,7 @@ class Checkpoints:
         """Keeps an epoch that has just been entered in the history.
 
         Raises:
-            ValueError: if it is the first one and its validation loss is not finite.
+            ValueError: If it is the first one and its validation loss is not finite.
         """
         *earlier, latest_loss = history["validation_loss"]
         if not earlier and not np.isfinite(latest_loss):
@@ -346,7 +346,7 @@ class KeepBest(keras.callbacks.Callback):
     """Does at the end of an epoch of `fit` what the loop of step 1 does at the end of one.
 
     Args:
-        checkpoints: files of the model that is trained.
+        checkpoints: Files of the model that is trained.
     """
 
     def __init__(self, checkpoints: Checkpoints) -> None:
@@ -396,17 +396,17 @@ def epochs_of(
     """Yields the batches of each epoch that is left.
 
     Args:
-        training: dataset that is passed over once an epoch, or function that returns the batches
+        training: Dataset that is passed over once an epoch, or function that returns the batches
             of an epoch, given its number from 0.
-        done: number of epochs before a stop.
-        epochs: number of epochs in all.
-        progress: whether to show a progress bar.
+        done: Number of epochs before a stop.
+        epochs: Number of epochs in all.
+        progress: Whether to show a progress bar.
 
     Yields:
         The batches of the next epoch.
 
     Raises:
-        ValueError: if there are no batches.
+        ValueError: If there are no batches.
     """
     if not callable(training) and done < epochs:
         # A seeded dataset has a new order in each pass: pass over those that are done.
@@ -469,8 +469,8 @@ def standardize_features(model: keras.Model, features: np.ndarray) -> None:
     """Gives the standardising layer of a score model the mean and variance of features.
 
     Args:
-        model: score model with a layer named `standardized`.
-        features: features of the training images, (N, K).
+        model: Score model with a layer named `standardized`.
+        features: Features of the training images, (N, K).
     """
     layer = model.get_layer("standardized")
     layer.adapt(features)

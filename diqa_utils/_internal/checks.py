@@ -37,12 +37,12 @@ def takes_images(
     rank that came in. Anything else is a ValueError, and so are images that differ in shape.
 
     Args:
-        pixels: whether images have one or three channels and are uint8 or floating-point in 0..1.
+        pixels: Whether images have one or three channels and are uint8 or floating-point in 0..1.
             The function gets them as they are. Otherwise they have one channel, are floating-point,
             and the function gets them as float32.
-        unit_range: whether the values must lie in 0..1 even if they are no pixels.
-        positive: name of a setting that must be greater than zero.
-        not_negative: name of a setting that must be zero or more.
+        unit_range: Whether the values must lie in 0..1 even if they are no pixels.
+        positive: Name of a setting that must be greater than zero.
+        not_negative: Name of a setting that must be zero or more.
     """
 
     def checked_batch(image: Any, name: str) -> tf.Tensor:
@@ -105,7 +105,7 @@ def as_batch(image: Any, *, name: str, channels: tuple[int, ...]) -> tf.Tensor:
     """Returns `image` as a rank-4 tensor (N, H, W, C), adding the batch axis where it is missing.
 
     Raises:
-        ValueError: if the rank is not 3 or 4, the number of channels is not one of `channels`,
+        ValueError: If the rank is not 3 or 4, the number of channels is not one of `channels`,
             or a side of known length is shorter than `MINIMUM_SIZE`.
     """
     tensor = tf.convert_to_tensor(image)
@@ -177,8 +177,8 @@ def check_same_shape(tensors: dict[str, tf.Tensor]) -> None:
     """Checks that tensors, given by their names, have one shape.
 
     Raises:
-        ValueError: if known sizes differ.
-        tf.errors.InvalidArgumentError: when a graph runs, if sizes that it did not know differ.
+        ValueError: If known sizes differ.
+        tf.errors.InvalidArgumentError: When a graph runs, if sizes that it did not know differ.
     """
     (first_name, first), *others = tensors.items()
     for name, tensor in others:

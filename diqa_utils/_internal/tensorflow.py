@@ -75,7 +75,7 @@ def arithmetic(precision: str) -> Iterator[None]:
     """Graphs that are called inside compute in this precision, if oneDNN does their arithmetic.
 
     Raises:
-        ValueError: if there is no such precision.
+        ValueError: If there is no such precision.
     """
     check_precision(precision)
     chosen = precision == "bfloat16" or (precision == "auto" and bfloat16_is_fast())

@@ -45,8 +45,8 @@ def load_weights(path: Path, models: Mapping[str, keras.Model], *, sha256: str) 
         sha256: SHA-256 that the file must have.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file does not have this hash, or holds the weights of other models.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file does not have this hash, or holds the weights of other models.
     """
     if not path.exists():
         raise FileNotFoundError(f"There are no weights at {str(path)!r}: check the path.")

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -13,6 +12,7 @@ from tqdm.auto import tqdm
 
 from diqa_utils._internal.files import write_atomically
 from diqa_utils._internal.tensorflow import as_it_is, compiled, untuned
+from diqa_utils._internal.threads import map_ahead
 from diqa_utils.distortions import FAMILIES, LEVELS, distort
 from diqa_utils.image_statistics import image_statistics
 from diqa_utils.maps import DEFAULT_ALPHA, hand_crafted_features
@@ -179,17 +179,9 @@ def falling_statistics(
         copies = [distort(picture, kind, level, seed=noise) for level in LEVELS]
         return np.stack([picture, *copies])
 
-    numbered = enumerate(islice(pictures, number))
-    statistics: list[np.ndarray] = []
-    with (
-        ThreadPoolExecutor() as pool,
-        tqdm(total=number, desc="worse copies", disable=not progress, leave=False) as bar,
-    ):
-        # A few at a time: all pictures at once may not fit into memory.
-        while group := list(islice(numbered, 8)):
-            for copies in pool.map(worse_copies, group):
-                statistics.append(measure(tf.constant(copies)).numpy())
-                bar.update()
+    copies = map_ahead(worse_copies, enumerate(islice(pictures, number)), ahead=4)
+    bar = tqdm(copies, "worse copies", number, disable=not progress, leave=False)
+    statistics = [measure(tf.constant(levels)).numpy() for levels in bar]
     if not statistics:
         raise ValueError("There are no pictures to make worse copies of.")
     return np.stack(statistics)

@@ -40,7 +40,11 @@ class _Limited(layers.Layer):
         return tf.clip_by_value(values, -LIMIT, LIMIT)
 
 
-def build_extended_score_model(*, mean: float = 0.5, deviation: float = 0.25) -> keras.Model:
+def build_extended_score_model(
+    *,
+    mean: float = 0.5,
+    deviation: float = 0.25,
+) -> keras.Model:
     """Builds the extended score model, from statistics to quality.
 
     270,088 trainable parameters, and the means and variances by which the 198 statistics are

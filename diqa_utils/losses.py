@@ -15,7 +15,11 @@ __all__ = ["weighted_error_map_loss"]
 
 
 @takes_maps
-def weighted_error_map_loss(y_true: Any, y_pred: Any, reliability: Any) -> tf.Tensor:
+def weighted_error_map_loss(
+    y_true: Any,
+    y_pred: Any,
+    reliability: Any,
+) -> tf.Tensor:
     """Returns the mean of ((prediction - truth) * reliability) ** 2.
 
     L1 = || (g(f(I-hat_d)) - e_gt) * r-hat ||^2, as a mean over pixels and images so that it does

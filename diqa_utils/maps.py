@@ -45,7 +45,12 @@ FLAT_RELIABILITY = 1e-3
 
 
 @takes_images(positive="exponent")
-def error_map(reference: Any, distorted: Any, *, exponent: float = DEFAULT_EXPONENT) -> tf.Tensor:
+def error_map(
+    reference: Any,
+    distorted: Any,
+    *,
+    exponent: float = DEFAULT_EXPONENT,
+) -> tf.Tensor:
     """Returns the objective error map e_gt = |I-hat_r - I-hat_d| ^ p.
 
     Value and gradient are zero where the images agree to within float32 rounding. So the gradient
@@ -76,7 +81,11 @@ def error_map(reference: Any, distorted: Any, *, exponent: float = DEFAULT_EXPON
 
 
 @takes_images(not_negative="alpha")
-def reliability_map(normalized: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Tensor:
+def reliability_map(
+    normalized: Any,
+    *,
+    alpha: float = DEFAULT_ALPHA,
+) -> tf.Tensor:
     """Returns the reliability map r = 2 / (1 + exp(-alpha |I-hat_d|)) - 1.
 
     Texture and edges get values near one, flat regions values near zero: there the error map
@@ -100,7 +109,11 @@ def reliability_map(normalized: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Tens
     return tf.tanh(alpha / 2 * tf.abs(normalized))
 
 
-def average_reliability_map(normalized: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Tensor:
+def average_reliability_map(
+    normalized: Any,
+    *,
+    alpha: float = DEFAULT_ALPHA,
+) -> tf.Tensor:
     """Returns r-hat = r / mean(r), the mean taken over each image by itself.
 
     Its mean is one, so weighting by it moves attention within an image without making one image
@@ -142,8 +155,8 @@ def downscale(image_map: Any) -> tf.Tensor:
 
     Chapter: notebooks/03-error-maps.ipynb
     """
-    # Zeros below and right complete the last blocks. Padding "SAME" would put some of them
-    # before the first pixel, which shifts every block.
+    # Zeros below and right complete the last blocks. Padding "SAME" would
+    # put some of them before the first pixel, which shifts every block.
     below, right = tf.unstack(-tf.shape(image_map)[1:3] % 4)
     zeros = [[0, 0], [0, below], [0, right], [0, 0]]
     blocks = tf.nn.avg_pool2d(tf.pad(image_map, zeros), 4, 4, "VALID")
@@ -151,7 +164,11 @@ def downscale(image_map: Any) -> tf.Tensor:
     return blocks / tf.nn.avg_pool2d(inside, 4, 4, "VALID")
 
 
-def hand_crafted_features(image: Any, *, alpha: float = DEFAULT_ALPHA) -> tf.Tensor:
+def hand_crafted_features(
+    image: Any,
+    *,
+    alpha: float = DEFAULT_ALPHA,
+) -> tf.Tensor:
     """Returns the two numbers that normalisation takes away from the network: mu_r and sigma_low.
 
     mu_r is the mean of the reliability map before it is divided by that very mean: how much

@@ -88,7 +88,9 @@ def build_error_map_model(
     return keras.Model(normalized, error_map, name="error_map_model")
 
 
-def build_score_model(feature_extractor: keras.Model | None = None) -> keras.Model:
+def build_score_model(
+    feature_extractor: keras.Model | None = None,
+) -> keras.Model:
     """Builds h on [GAP(f(.)), mu_r, sigma_low]: two fully connected layers to one score.
 
     398,097 trainable parameters, and the means and variances by which the 130 features are brought

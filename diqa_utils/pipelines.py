@@ -56,7 +56,10 @@ Features = dict[str, tf.Tensor]
 
 
 def to_error_map_example(
-    features: Features, *, exponent: float = DEFAULT_EXPONENT, alpha: float = DEFAULT_ALPHA
+    features: Features,
+    *,
+    exponent: float = DEFAULT_EXPONENT,
+    alpha: float = DEFAULT_ALPHA,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Turns an image of a database, or a batch of them, into what step 1 trains on.
 

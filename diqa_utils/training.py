@@ -50,7 +50,11 @@ Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 History = dict[str, list[float]]
 
 
-def train_step(model: keras.Model, optimizer: keras.Optimizer, batch: Batch) -> tf.Tensor:
+def train_step(
+    model: keras.Model,
+    optimizer: keras.Optimizer,
+    batch: Batch,
+) -> tf.Tensor:
     """Takes one step of gradient descent on one batch of step 1.
 
     Args:

@@ -216,7 +216,11 @@ def deal_out(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: ids[np.isin(references, part)] for name, part in zip(names, dealt, strict=True)}
 
 
-def conformal_half_width(predicted: np.ndarray, quality: np.ndarray, confidence: float) -> float:
+def conformal_half_width(
+    predicted: np.ndarray,
+    quality: np.ndarray,
+    confidence: float,
+) -> float:
     """Returns how far around a score the interval must reach (split conformal prediction).
 
     It is the k-th smallest error, k = ceil((n + 1) confidence). For new pictures like these n,

@@ -8,6 +8,8 @@ import textwrap
 import pytest
 from book_source import CHAPTERS, code_cells, read_chapter
 
+from diqa_utils.notebook import show_source
+
 METHOD = [path for path in CHAPTERS if "02" <= path.name[:2] <= "07"]
 
 #: Names in the databases, which no code has to repeat.
@@ -70,5 +72,6 @@ def test_prose_after_a_listing_names_what_is_in_the_code(chapter):
 def test_shown_functions_are_not_cut_at_the_edge_of_a_page(chapter):
     for functions in shown_functions(chapter).values():
         for function in functions:
-            wide = [line for line in body_of(function) if len(line) > WIDEST_LINE]
+            lines = show_source(function).data.splitlines()
+            wide = [line for line in lines if len(line) > WIDEST_LINE]
             assert not wide, f"{function.__name__}: {wide}"

@@ -115,7 +115,11 @@ def cut_pieces(photograph: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def distort_piece(piece: np.ndarray, scene: str, number: int) -> Iterator[dict[str, Any]]:
+def distort_piece(
+    piece: np.ndarray,
+    scene: str,
+    number: int,
+) -> Iterator[dict[str, Any]]:
     """Yields the examples of one reference: every distortion at every level."""
     reference_id = f"{scene}-{number}"
     kinds = list(itertools.product(DISTORTIONS, LEVELS))

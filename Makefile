@@ -11,7 +11,9 @@ COLAB_BIN := .venv-colab/bin
 export DIQA_CACHE_DIR ?= $(CURDIR)/.cache/diqa_utils
 
 PYTEST := $(BIN)/python -m pytest
-NBVAL := -m pytest --nbval-lax --nbval-current-env --durations=0 notebooks/
+NBVAL := -m pytest --nbval-lax --nbval-current-env --numprocesses=2 --dist=loadfile --durations=20 notebooks/
+# Kernels are killed, and leave what TensorFlow wrote into the temporary folder: give them their own.
+OWN_TMP := tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && TMPDIR="$$tmp"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -35,7 +37,7 @@ install: .venv/.installed ## Make .venv and install the library, the book's tool
 	@touch $@
 
 book: .venv/.installed ## Build the book, every chapter executed: _build/html/index.html
-	@$(BIN)/python tools/build_book.py
+	@$(OWN_TMP) $(BIN)/python tools/build_book.py
 
 test: lint test-library test-book test-notebooks ## Check everything: style, types, library, book, notebooks
 	@echo "All tests passed. Line coverage of the library: _build/coverage/index.html"
@@ -56,7 +58,7 @@ test-book: .venv/.installed ## Test the book as a whole, in a browser too where 
 	$(PYTEST) -rs tests/book
 
 test-notebooks: .venv/.installed ## Run every chapter and compare the outputs that the prose states
-	$(BIN)/python $(NBVAL)
+	@$(OWN_TMP) $(BIN)/python $(NBVAL)
 
 # pip is run anew when Colab's versions or the library's own packages change.
 .venv-colab/.installed: pyproject.toml constraints-colab.txt
@@ -73,12 +75,12 @@ test-notebooks: .venv/.installed ## Run every chapter and compare the outputs th
 	"$$python" -m venv .venv-colab
 	$(COLAB_BIN)/python -m pip install --quiet --upgrade pip
 	$(COLAB_BIN)/python -m pip install --quiet -c constraints-colab.txt -e . \
-		pytest nbval ipykernel ipywidgets
+		pytest pytest-xdist nbval ipykernel ipywidgets
 	@touch $@
 
 # With a cache of their own: what a newer Keras saved need not be readable by an older one.
 test-colab: .venv-colab/.installed ## Run every chapter under the versions that Colab has
-	DIQA_CACHE_DIR=$(CURDIR)/.cache/colab $(COLAB_BIN)/python $(NBVAL)
+	@$(OWN_TMP) DIQA_CACHE_DIR=$(CURDIR)/.cache/colab $(COLAB_BIN)/python $(NBVAL)
 	@echo "All chapters run under Colab's versions (constraints-colab.txt)."
 
 bench: .venv/.installed ## Measure speed beside the original tutorial: diqa_utils/results/speed.json

@@ -1,0 +1,72 @@
+"""What the commands share: options, and errors in words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from diqa_utils._internal.startup import start_tensorflow_quietly
+
+# Plain text: the tables that typer draws leave too little room for a sentence in 80 columns.
+PLAIN: dict[str, Any] = {
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": None,
+}
+
+Name = Annotated[str, typer.Argument(help="A name that `diqa data list` shows.")]
+Database = Annotated[str, typer.Option(help="A name that `diqa data list` shows.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="The folder for built databases, if it is not the cache folder."),
+]
+ManualDir = Annotated[
+    Path | None, typer.Option(help="The folder or archive that you fetched from the owners.")
+]
+Partial = Annotated[bool, typer.Option("--partial", help="Accept a copy that lacks some rows.")]
+Scores = Annotated[
+    str | None, typer.Option(help="For folder_iqa: the table of scores, as a path in the folder.")
+]
+Scale = Annotated[
+    tuple[float, float] | None,
+    typer.Option(metavar="LOWEST HIGHEST", help="For folder_iqa: the ends of its scale."),
+]
+LowerIsBetter = Annotated[
+    bool, typer.Option("--lower-is-better", help="For folder_iqa: a low score is a good one.")
+]
+Predictor = Annotated[
+    str, typer.Option(help="The name of a predictor, or the folder of one that you trained.")
+]
+Pristine = Annotated[
+    str | None,
+    typer.Option(metavar="PATH", help="A folder of pictures without visible faults, for step 1."),
+]
+
+
+@contextmanager
+def errors_in_words() -> Iterator[None]:
+    """Starts TensorFlow; says in a sentence what goes wrong, and exits with code 1."""
+    start_tensorflow_quietly()
+    try:
+        yield
+    except (ValueError, TypeError, OSError) as error:
+        typer.echo(f"Error: {message(error)}", err=True)
+        raise typer.Exit(1) from error
+
+
+def message(error: Exception) -> str:
+    """The words of an error, without the number that the system has for it."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.strerror}: {error.filename!r}" if error.filename else error.strerror
+
+
+def own_folder_options(
+    scores: str | None, scale: tuple[float, float] | None, lower_is_better: bool
+) -> dict[str, Any]:
+    """Only what was given: no other database than folder_iqa takes any."""
+    options: dict[str, Any] = {"scores": scores, "scale": scale}
+    options["higher_is_better"] = False if lower_is_better else None
+    return {name: value for name, value in options.items() if value is not None}

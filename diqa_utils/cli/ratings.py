@@ -1,0 +1,179 @@
+"""`diqa train`, `diqa resume` and `diqa evaluate`."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from diqa_utils._internal.files import write_atomically
+from diqa_utils.cli.common import (
+    Database,
+    DataDir,
+    LowerIsBetter,
+    ManualDir,
+    Partial,
+    Predictor,
+    Pristine,
+    Scale,
+    Scores,
+    errors_in_words,
+    own_folder_options,
+)
+from diqa_utils.datasets.catalog import CATALOG
+
+# What needs TensorFlow is imported within the functions: help must not wait for it.
+if TYPE_CHECKING:
+    from diqa_utils.ratings.recipe import RatingsRecipe
+
+
+def train(
+    recipe: Annotated[
+        str, typer.Argument(help='"extended", "diqa", or a JSON file with the settings.')
+    ],
+    database: Database,
+    folder: Annotated[Path, typer.Option(help="The folder for the run and all that it keeps.")],
+    split: Annotated[
+        str | None, typer.Option(help="The part to learn from: `train` if there is one.")
+    ] = None,
+    pristine: Pristine = None,
+    seed: Annotated[int | None, typer.Option(help="A seed instead of the recipe's own.")] = None,
+    pictures: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="The folder for prepared pictures that runs share."),
+    ] = None,
+    data_dir: DataDir = None,
+    manual_dir: ManualDir = None,
+    partial: Partial = False,
+    scores: Scores = None,
+    scale: Scale = None,
+    lower_is_better: LowerIsBetter = False,
+) -> None:
+    """Train a predictor on the ratings of a database.
+
+    A run that was stopped goes on when it is started again, or with `diqa resume`.
+    """
+    with errors_in_words():
+        from diqa_utils.ratings import protocol, runs
+
+        settings = _recipe(recipe)
+        if seed is not None:
+            settings = replace(settings, seed=seed)
+        part = protocol.DatabasePart(
+            database,
+            split or ("train" if "train" in _parts(database) else "rated"),
+            data_dir=data_dir,
+            manual_dir=manual_dir,
+            partial=partial,
+            options=own_folder_options(scores, scale, lower_is_better),
+        )
+        run = runs.RatingsRun(part, str(folder), pristine=pristine, pictures=pictures)
+        _print_card(run.train(settings), folder)
+
+
+def resume(
+    folder: Annotated[Path, typer.Argument(help="The folder of a run that was stopped.")],
+) -> None:
+    """Go on with a training run where it was stopped."""
+    with errors_in_words():
+        from diqa_utils.ratings import runs
+
+        run, recipe = runs.load_run(folder)
+        _print_card(run.train(recipe), folder)
+
+
+def evaluate(
+    database: Database,
+    split: Annotated[
+        str | None, typer.Option(help="The part to measure on; all pictures if left out.")
+    ] = None,
+    predictor: Predictor = "biq2021",
+    repeats: Annotated[
+        int | None,
+        typer.Option(help="How many times to train on 80 % of the references, and test."),
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="With --repeats: the recipe to train.")] = "diqa",
+    pristine: Pristine = None,
+    seed: Annotated[int, typer.Option(help="With --repeats: the seed of the splits.")] = 0,
+    folder: Annotated[
+        Path | None, typer.Option(help="With --repeats: the folder for finished repeats.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the table to PATH.md and PATH.json as well.")
+    ] = None,
+    data_dir: DataDir = None,
+    manual_dir: ManualDir = None,
+    partial: Partial = False,
+    scores: Scores = None,
+    scale: Scale = None,
+    lower_is_better: LowerIsBetter = False,
+) -> None:
+    """Measure how well scores agree with the ratings of people.
+
+    Without --repeats, a predictor scores every picture of the part. If it was trained on another
+    database, that is a cross-database test. With --repeats, the field's protocol is run: each
+    repeat trains a recipe on 80 % of the references and tests it on the others.
+    """
+    with errors_in_words():
+        from diqa_utils.ratings import protocol, runs
+
+        part = protocol.DatabasePart(
+            database,
+            split or "+".join(_parts(database)),
+            data_dir=data_dir,
+            manual_dir=manual_dir,
+            partial=partial,
+            options=own_folder_options(scores, scale, lower_is_better),
+        )
+        if repeats is None:
+            results: list[Any] = [runs.measure(predictor, part)]
+        elif folder is None:
+            raise ValueError("--repeats needs --folder, where finished repeats are kept.")
+        else:
+            results = runs.repeat(
+                _recipe(recipe), part, repeats=repeats, seed=seed, folder=folder, pristine=pristine
+            )
+        published = protocol.published(database)
+        table = protocol.to_markdown(results, published)
+        typer.echo(table)
+        if output is not None:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            results_text = json.dumps(protocol.to_dict(results, published), indent=2)
+            for suffix, text in ((".md", table), (".json", results_text)):
+                _write_text(Path(f"{output}{suffix}"), text + "\n")
+
+
+def _print_card(card: dict[str, Any], folder: Path) -> None:
+    agreement = card["validation"]["agreement"]
+    for metric in ("srcc", "plcc", "krcc", "rmse"):
+        row = agreement[metric]
+        typer.echo(f"{metric.upper()} {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}]")
+    interval = card["interval"]
+    typer.echo(
+        f"An interval of +-{interval['half_width']:.3f} is to hold {interval['confidence']:.0%} of "
+        f"the ratings and holds {card['validation']['inside_interval']:.1%} on validation."
+    )
+    typer.echo(f"{card['parameters']:,} parameters; {card['seconds']:,} s. All of it: {folder}")
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_atomically(path, lambda place: place.write_text(text, encoding="utf-8"))
+
+
+def _recipe(text: str) -> "RatingsRecipe":
+    """A recipe by the name of its predictor, or from a file."""
+    from diqa_utils.ratings.recipe import PREDICTORS, RatingsRecipe
+
+    if text in PREDICTORS:
+        return RatingsRecipe(predictor=text)
+    if not Path(text).exists():
+        names = ", ".join(PREDICTORS)
+        raise FileNotFoundError(f"{text!r} is neither one of {names} nor a file with a recipe.")
+    return RatingsRecipe.from_json(Path(text).read_text(encoding="utf-8"))
+
+
+def _parts(database: str) -> list[str]:
+    """The names of the parts of a database that are not left out by default."""
+    entry = CATALOG.get(database)
+    return list(entry.splits) if entry and entry.splits else ["rated"]

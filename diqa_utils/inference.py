@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from diqa_utils._internal.checks import as_batch, check_pixels, to_unit_range
 from diqa_utils._internal.files import write_atomically
-from diqa_utils._internal.tensorflow import arithmetic, check_precision, compiled
+from diqa_utils._internal.tensorflow import compiled
 from diqa_utils._internal.threads import map_ahead
 from diqa_utils._internal.tiles import cells, tiles
 from diqa_utils._internal.weight_files import load_weights, save_weights
@@ -102,12 +102,6 @@ class Predictor:
         alpha: Slope of the reliability map that the score model was trained with.
         card: Facts about the predictor, kept beside its weights. `interval` holds `half_width` and
             `confidence`, if it has been calibrated.
-        precision: Precision of the convolutions: "float32", "bfloat16", or "auto", which takes
-            bfloat16 where the processor has instructions for it. The attribute of this name may
-            be changed at any time.
-
-    Raises:
-        ValueError: If there is no such precision.
     """
 
     #: What the card says of the kind of predictor.
@@ -120,24 +114,20 @@ class Predictor:
         *,
         alpha: float = DEFAULT_ALPHA,
         card: Mapping[str, Any] | None = None,
-        precision: str = "auto",
     ) -> None:
-        check_precision(precision)
         self.score_model = score_model
         self.error_map_model = error_map_model
         self.alpha = alpha
         self.card = dict(card or {})
-        self.precision = precision
 
         def inputs(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
             features = hand_crafted_features(pixels, alpha=alpha)
             return {"normalized": normalize(pixels), "hand_crafted": features}
 
-        # Graphs of their own: what is normalised in bfloat16 is no longer what f knows.
-        self._inputs = compiled(inputs)
-        self._quality = compiled(lambda inputs: score_model(inputs, training=False)[:, 0])
-        self._normalize = compiled(normalize)
-        self._error_map = compiled(lambda normalized: error_map_model(normalized, training=False))
+        self._quality = compiled(lambda pixels: score_model(inputs(pixels), training=False)[:, 0])
+        self._error_map = compiled(
+            lambda pixels: error_map_model(normalize(pixels), training=False)
+        )
 
     def score(self, picture: Any) -> Any:
         """Scores pictures.
@@ -213,9 +203,7 @@ class Predictor:
         padded = np.pad(pixels, [*margins, (0, 0)], mode="symmetric")
         error_map = np.empty([side // OUTPUT_STRIDE for side in padded.shape[:2]], np.float32)
         for tile in tiles(padded):
-            normalized = self._normalize(tile.pixels[np.newaxis])
-            with arithmetic(self.precision):
-                predicted = self._error_map(normalized)[0, ..., 0].numpy()
+            predicted = self._error_map(tile.pixels[np.newaxis])[0, ..., 0].numpy()
             error_map[cells(tile.place, OUTPUT_STRIDE)] = predicted[
                 cells(tile.inside, OUTPUT_STRIDE)
             ]
@@ -250,9 +238,7 @@ class Predictor:
 
     def _qualities(self, batch: np.ndarray) -> Iterable[float]:
         """The quality of each picture of a batch (N, H, W, 3), near 0..1."""
-        inputs = self._inputs(batch)
-        with arithmetic(self.precision):
-            return self._quality(inputs).numpy()
+        return self._quality(batch).numpy()
 
     def _scored(self, paths: Iterable[str | PathLike[str]]) -> Iterator[tuple[Path, Score]]:
         """Scores picture files as `score_files` does, up to the first error."""
@@ -281,11 +267,6 @@ class ExtendedPredictor(Predictor):
         score_model: Trained model that `build_extended_score_model` made.
         error_map_model: Trained model that `build_error_map_model` made.
         card: Facts about the predictor, kept beside its weights, as those of a `Predictor` are.
-        precision: Precision of the convolutions that predict the error map. The score is computed
-            in float32 in any case.
-
-    Raises:
-        ValueError: If there is no such precision.
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
@@ -298,9 +279,8 @@ class ExtendedPredictor(Predictor):
         error_map_model: keras.Model,
         *,
         card: Mapping[str, Any] | None = None,
-        precision: str = "auto",
     ) -> None:
-        super().__init__(score_model, error_map_model, card=card, precision=precision)
+        super().__init__(score_model, error_map_model, card=card)
 
         def sums(pixels: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
             batch = to_unit_range(pixels[tf.newaxis], name="picture")

@@ -1,7 +1,7 @@
 """The short training run that the chapters share, and the cache that keeps its result.
 
 A recipe holds every setting of a run. A trained model is kept under the recipe, the code that made
-it, the versions of TensorFlow and Keras, and whether it was made in bfloat16; whoever asks for it
+it, and the versions of TensorFlow and Keras; whoever asks for it
 again gets it from there.
 """
 
@@ -17,7 +17,6 @@ from filelock import FileLock
 
 from diqa_utils import datasets
 from diqa_utils._internal.files import cache_folder, source_fingerprint, write_atomically
-from diqa_utils._internal.tensorflow import bfloat16_is_fast
 from diqa_utils.maps import DEFAULT_ALPHA, DEFAULT_EXPONENT
 from diqa_utils.models import build_error_map_model, build_score_model
 from diqa_utils.pipelines import error_map_batches, score_batches
@@ -203,5 +202,5 @@ def _from_cache_or_train(
 def _folder(recipe: Recipe) -> Path:
     code = source_fingerprint(*SOURCES)
     versions = tf.__version__, keras.__version__
-    key = json.dumps([asdict(recipe), code, *versions, bfloat16_is_fast()])
+    key = json.dumps([asdict(recipe), code, *versions])
     return cache_folder() / "models" / hashlib.sha256(key.encode()).hexdigest()[:16]

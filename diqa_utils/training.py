@@ -22,7 +22,7 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from diqa_utils._internal.files import write_atomically
-from diqa_utils._internal.tensorflow import UNTUNED, arithmetic, compiled, give_back
+from diqa_utils._internal.tensorflow import UNTUNED, compiled, give_back
 from diqa_utils.losses import weighted_error_map_loss
 
 __all__ = [
@@ -85,7 +85,6 @@ def train_error_map_model(
     epochs: int,
     optimizer: keras.Optimizer | None = None,
     folder: str | PathLike[str] | None = None,
-    precision: str = "auto",
     progress: bool = True,
 ) -> History:
     """Trains the error-map model (step 1) and leaves it with its best weights.
@@ -102,18 +101,14 @@ def train_error_map_model(
         folder: Folder in which each epoch leaves `history.csv`, the best weights and a checkpoint.
             Called again with the same folder, training goes on after the last epoch that was
             finished. None keeps nothing.
-        precision: "float32", or "bfloat16" for the convolutions of the steps, which is two to
-            three times as fast on processors with instructions for it and slower on others; "auto"
-            finds out which. Weights are float32 in any case.
         progress: Whether to show a progress bar.
 
     Returns:
         `loss` and `validation_loss`, a number per epoch.
 
     Raises:
-        ValueError: If there are no batches, `precision` is none of these, the first epoch ends
-            with a loss that is not finite, or the folder holds the checkpoint of another model or
-            optimizer, or a damaged one.
+        ValueError: If there are no batches, the first epoch ends with a loss that is not finite, or
+            the folder holds the checkpoint of another model or optimizer, or a damaged one.
 
     Chapter: notebooks/06-the-error-map-model.ipynb
     """
@@ -127,8 +122,7 @@ def train_error_map_model(
     history, best_weights = checkpoints.restore()
     done = len(history["loss"])
     for batches in epochs_of(training, done, epochs, progress=progress):
-        with arithmetic(precision):
-            losses = [step(*batch) for batch in batches]
+        losses = [step(*batch) for batch in batches]
         loss = evaluate_error_map_model(model, validation)
         if loss < min(history["validation_loss"], default=np.inf):
             best_weights = model.get_weights()
@@ -193,7 +187,6 @@ def train_score_model(
     epochs: int,
     optimizer: keras.Optimizer | None = None,
     folder: str | PathLike[str] | None = None,
-    precision: str = "float32",
     progress: bool = True,
 ) -> History:
     """Trains the score model (step 2) with Keras' `fit` and leaves it with its best weights.
@@ -210,7 +203,6 @@ def train_score_model(
         epochs: Passes over the training batches in all, those before a stop included.
         optimizer: Fresh optimizer for this model alone; Nadam with a rate of 2e-4 if None.
         folder: Folder to go on from after a stop, as `train_error_map_model` explains.
-        precision: "float32", "bfloat16" or "auto", as `train_error_map_model` explains.
         progress: Whether to show Keras' progress bar.
 
     Returns:
@@ -228,13 +220,12 @@ def train_score_model(
     keeper = KeepBest(Checkpoints(folder, model=model, optimizer=optimizer))
     # The loss has the penalty on large weights too, the history has not.
     network.compile(optimizer=optimizer, loss="mse", metrics=["mse"])
-    with arithmetic(precision):
-        network.fit(
-            **keeper.remaining(training, epochs),
-            validation_data=validation,
-            callbacks=[keeper],
-            verbose="auto" if progress else 0,
-        )
+    network.fit(
+        **keeper.remaining(training, epochs),
+        validation_data=validation,
+        callbacks=[keeper],
+        verbose="auto" if progress else 0,
+    )
     model.set_weights(keeper.best_weights)
     return keeper.history
 

@@ -36,7 +36,7 @@ def awake(model):
 
 def diqa():
     models = awake(build_score_model()), awake(build_error_map_model())
-    return Predictor(*models, precision="float32")
+    return Predictor(*models)
 
 
 def extended():
@@ -45,7 +45,7 @@ def extended():
     model.get_layer("standardized").adapt(
         np.random.default_rng(0).normal(0, 2, (500, 198)).astype(np.float32)
     )
-    return ExtendedPredictor(model, awake(build_error_map_model()), precision="float32")
+    return ExtendedPredictor(model, awake(build_error_map_model()))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_the_score_is_the_score_models_answer(predictor, pictures):
 
 def test_alpha_reaches_the_score(predictors, pictures):
     models = predictors["diqa"].score_model, predictors["diqa"].error_map_model
-    changed = Predictor(*models, alpha=1.0, precision="float32").score(pictures[0])
+    changed = Predictor(*models, alpha=1.0).score(pictures[0])
     assert changed != pytest.approx(predictors["diqa"].score(pictures[0]), abs=1e-6)
 
 
@@ -209,15 +209,6 @@ def test_the_error_map_is_the_error_map_models_answer(predictor, pictures):
     np.testing.assert_allclose(error_map, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "auto"])
-def test_every_precision_gives_nearly_the_same(precision, predictor, pictures):
-    models = predictor.score_model, predictor.error_map_model
-    rough = type(predictor)(*models, precision=precision)
-    np.testing.assert_allclose(rough.score(pictures), predictor.score(pictures), atol=0.01)
-    maps = [each.predict_error_map(pictures[0]) for each in (rough, predictor)]
-    np.testing.assert_allclose(*maps, atol=0.02)
-
-
 # Bad input
 
 
@@ -246,8 +237,6 @@ def test_what_only_one_method_refuses(predictor, pictures, tmp_path):
         predictor.score(tmp_path)
     with pytest.raises(ValueError, match=r"one image \(H, W, C\), not shape \(3, 97, 61, 3\)"):
         predictor.predict_error_map(np.stack(pictures))
-    with pytest.raises(ValueError, match=r"precision must be one of .*, not 'float16'"):
-        type(predictor)(predictor.score_model, predictor.error_map_model, precision="float16")
 
 
 # Files
@@ -257,7 +246,6 @@ def test_a_saved_predictor_scores_nearly_the_same(predictor, pictures, tmp_path)
     predictor.card["note"] = "kept"
     predictor.save(tmp_path / "run" / "predictor")
     loaded = load_predictor(str(tmp_path / "run"))
-    loaded.precision = "float32"
     assert type(loaded) is type(predictor)
     assert loaded.card["note"] == "kept"
     # Weights are kept in half precision.

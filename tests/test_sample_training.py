@@ -124,23 +124,21 @@ def test_without_a_recipe_it_is_the_chapters_own(monkeypatch):
     assert asked == [Recipe(), Recipe()]
 
 
-def test_the_folder_depends_on_settings_code_versions_and_arithmetic(monkeypatch):
+def test_the_folder_depends_on_settings_code_and_versions(monkeypatch):
     settings = [field.name for field in dataclasses.fields(Recipe)]
     changed = [
         dataclasses.replace(TINY, **{name: getattr(TINY, name) * 2 or 1}) for name in settings
     ]
     folders = {sample_training._folder(recipe) for recipe in (TINY, *changed)}
-    fast = sample_training.bfloat16_is_fast()
     for module, name, value in (
         (sample_training, "source_fingerprint", lambda *_: "changed"),
         (tf, "__version__", "0.0"),
         (keras, "__version__", "0.0"),
-        (sample_training, "bfloat16_is_fast", lambda: not fast),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, value)
             folders.add(sample_training._folder(TINY))
-    assert len(folders) == 1 + len(settings) + 4
+    assert len(folders) == 1 + len(settings) + 3
 
 
 @pytest.mark.parametrize(("trained", "name"), BOTH)

@@ -9,7 +9,6 @@ import pytest
 import tensorflow as tf
 
 from diqa_utils import training
-from diqa_utils._internal import tensorflow as switches
 from diqa_utils.losses import weighted_error_map_loss
 from diqa_utils.models import build_error_map_model, build_feature_extractor, build_score_model
 from diqa_utils.pipelines import error_map_batches, score_batches
@@ -544,65 +543,3 @@ def test_progress_is_shown_unless_it_is_not_wanted(step, capfd):
     step.train(new(step.build), 1, progress=True)
     shown = "".join(capfd.readouterr())
     assert "1/1" in shown or "val_loss" in shown
-
-
-# Precision
-
-
-def cpu_with(tmp_path, flags):
-    path = tmp_path / "cpuinfo"
-    path.write_text(f"processor\t: 0\nflags\t\t: fpu {flags} avx2\n\nprocessor\t: 1\n")
-    return path
-
-
-@pytest.mark.parametrize(
-    ("flags", "fast"), [("amx_bf16", True), ("avx512_bf16", True), ("avx512f", False)]
-)
-def test_bfloat16_is_fast_where_the_processor_is_known_to_have_it(
-    flags, fast, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(switches, "CPU_INFO", cpu_with(tmp_path, flags))
-    assert switches.bfloat16_is_fast() is fast
-    monkeypatch.setattr(switches, "CPU_INFO", tmp_path / "none")
-    assert not switches.bfloat16_is_fast()
-
-
-@pytest.mark.parametrize(
-    ("precision", "flags", "expected"),
-    [
-        ("auto", "amx_bf16", True),
-        ("auto", "avx2", False),
-        ("bfloat16", "avx2", True),
-        ("float32", "amx_bf16", False),
-    ],
-)
-def test_precision_holds_for_the_steps_alone(precision, flags, expected, tmp_path, monkeypatch):
-    monkeypatch.setattr(switches, "CPU_INFO", cpu_with(tmp_path, flags))
-
-    def option():
-        return tf.config.optimizer.get_experimental_options().get(switches.OPTION, False)
-
-    before, inside = option(), []
-    with switches.arithmetic(precision):
-        inside.append(option())
-    assert inside == [expected]
-    assert option() == before
-    with pytest.raises(KeyboardInterrupt), switches.arithmetic(precision):
-        raise KeyboardInterrupt
-    assert option() == before
-
-
-def test_bfloat16_trains_like_float32():
-    losses = {}
-    for precision in ("float32", "bfloat16"):
-        model = new(build_error_map_model)
-        losses[precision] = Step1.train(model, EPOCHS, precision=precision, optimizer=nadam())
-        assert all(weights.dtype == "float32" for weights in model.trainable_weights)
-    for name, expected in losses["float32"].items():
-        assert losses["bfloat16"][name] == pytest.approx(expected, rel=0.02)
-
-
-@both_steps
-def test_an_unknown_precision_is_refused(step):
-    with pytest.raises(ValueError, match=r"precision must be one of .*, not 'half'"):
-        step.train(step.build(), 1, precision="half")

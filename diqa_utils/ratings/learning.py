@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from diqa_utils._internal.checks import MINIMUM_SIZE
-from diqa_utils._internal.tensorflow import arithmetic, as_it_is, compiled, untuned
+from diqa_utils._internal.tensorflow import as_it_is, compiled, untuned
 from diqa_utils.extended import build_extended_score_model, opinions_of
 from diqa_utils.models import build_score_model
 from diqa_utils.ratings.pictures import RatedPictures
@@ -58,7 +58,7 @@ class TrainedPredictor:
             quality = self.score_model.predict(pictures.extras[chosen], verbose=0)[:, 0]
         else:
             answer = _compiled_model(self.score_model)
-            quality = _answers(answer, pictures, chosen, self.recipe.precision)[:, 0]
+            quality = _answers(answer, pictures, chosen)[:, 0]
         return np.clip(quality, 0, 1)
 
 
@@ -74,7 +74,6 @@ class StatisticsTraining:
         falling: np.ndarray | None,
     ) -> None:
         self.seed, self.settings = recipe.seed, recipe.statistics
-        self.precision = "float32"  # a fraction of a minute either way
         if self.settings.falling_weight and (falling is None or not len(falling)):
             raise ValueError(
                 "The extended predictor needs copies of pictures that get worse: pass what "
@@ -154,7 +153,7 @@ class FeaturesTraining:
         held_out: np.ndarray,
         extractor: keras.Model,
     ) -> None:
-        self.recipe, self.settings, self.precision = recipe, recipe.features, recipe.precision
+        self.recipe, self.settings = recipe, recipe.features
         self.pictures, self.rows, self.held_out = pictures, rows, held_out
         self.steps = _steps(len(rows), self.settings.batch_size)
         self.side = min(self.settings.crop_size, int(pictures.sizes[rows].min()))
@@ -216,7 +215,7 @@ class FeaturesTraining:
 
     def validate(self) -> float:
         """Returns the mean squared error of the held-out pictures, each scored as a whole."""
-        answers = _answers(self.answer, self.pictures, self.held_out, self.precision)
+        answers = _answers(self.answer, self.pictures, self.held_out)
         scores = answers[:, 0].astype(np.float64)
         return float(np.mean(np.square(scores - self.pictures.quality[self.held_out])))
 
@@ -242,7 +241,7 @@ class FeaturesTraining:
         model = self.score_model
         features = keras.Model(model.input, model.get_layer("features").output)
         rows = self.rows[:PICTURES_TO_STANDARDIZE]
-        return _answers(_compiled_model(features), self.pictures, rows, self.precision)
+        return _answers(_compiled_model(features), self.pictures, rows)
 
 
 def _steps(pictures: int, batch_size: int) -> int:
@@ -273,13 +272,11 @@ def _answers(
     answer: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     pictures: RatedPictures,
     rows: np.ndarray,
-    precision: str,
 ) -> np.ndarray:
     """What a compiled model says of each picture, given to it as a whole: (n, K)."""
     answers = []
-    with arithmetic(precision):
-        for row in rows:
-            normalized = tf.constant(pictures.normalized(row)[None], tf.float32)
-            extras = tf.constant(pictures.extras[row][None], tf.float32)
-            answers.append(answer(normalized, extras).numpy())
+    for row in rows:
+        normalized = tf.constant(pictures.normalized(row)[None], tf.float32)
+        extras = tf.constant(pictures.extras[row][None], tf.float32)
+        answers.append(answer(normalized, extras).numpy())
     return np.concatenate(answers)

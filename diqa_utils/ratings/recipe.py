@@ -124,7 +124,6 @@ class RatingsRecipe:
     Attributes:
         predictor: "extended", or "diqa" for the network of the paper.
         seed: Seed of the weights, the order, the patches and the crops.
-        precision: Precision of the convolutions of f, as `train_error_map_model` takes it.
         error_maps: Settings of step 1.
         statistics: Settings of step 2 of "extended".
         features: Settings of step 2 of "diqa".
@@ -137,7 +136,6 @@ class RatingsRecipe:
 
     predictor: str = "extended"
     seed: int = 0
-    precision: str = "auto"
     error_maps: ErrorMapSettings = field(default_factory=ErrorMapSettings)
     statistics: StatisticsSettings = field(default_factory=StatisticsSettings)
     features: FeaturesSettings = field(default_factory=FeaturesSettings)

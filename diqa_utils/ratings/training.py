@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from diqa_utils._internal.files import write_atomically
-from diqa_utils._internal.tensorflow import arithmetic, compiled
+from diqa_utils._internal.tensorflow import compiled
 from diqa_utils.models import build_error_map_model
 from diqa_utils.ratings.learning import FeaturesTraining, StatisticsTraining, TrainedPredictor
 from diqa_utils.ratings.pictures import RatedPictures
@@ -156,7 +156,6 @@ def _learn_error_maps(
         epochs=settings.epochs,
         optimizer=keras.optimizers.Nadam(schedule, beta_2=settings.beta_2),
         folder=folder,
-        precision=recipe.precision,
         progress=progress,
     )
 
@@ -170,8 +169,7 @@ def _learn_ratings(
     history, best_weights = checkpoints.restore()
     finished = len(history["loss"])
     for batches in epochs_of(step_2.batches, finished, step_2.settings.epochs, progress=progress):
-        with arithmetic(step_2.precision):
-            losses = [train_step(*batch) for batch in batches]
+        losses = [train_step(*batch) for batch in batches]
         validation_loss = step_2.validate()
         if validation_loss < min(history["validation_loss"], default=np.inf):
             best_weights = model.get_weights()

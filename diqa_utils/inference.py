@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from os import PathLike
@@ -21,6 +22,7 @@ from typing import Any, Self
 import keras
 import numpy as np
 import tensorflow as tf
+from matplotlib.figure import Figure
 
 from diqa_utils._internal.checks import as_batch, check_pixels, to_unit_range
 from diqa_utils._internal.files import write_atomically
@@ -30,9 +32,11 @@ from diqa_utils._internal.tiles import cells, tiles
 from diqa_utils._internal.weight_files import load_weights, save_weights
 from diqa_utils.extended import build_extended_score_model
 from diqa_utils.image_statistics import partial_sums, statistics_of_means, summed_positions
-from diqa_utils.images import is_picture_name, read_image
+from diqa_utils.images import ENCODED, MAX_MEGAPIXELS, checked_path, read_image
 from diqa_utils.maps import DEFAULT_ALPHA, OUTPUT_STRIDE, hand_crafted_features
 from diqa_utils.models import build_error_map_model, build_score_model
+from diqa_utils.picture_files import find_pictures, no_pictures, picture_files
+from diqa_utils.plotting import show_overlay
 from diqa_utils.preprocessing import normalize
 from diqa_utils.sample_training import Recipe, trained_error_map_model, trained_score_model
 
@@ -58,6 +62,12 @@ PACKAGED = Path(__file__).parent / "weights"
 #: The predictor that `score` and `load_pretrained` take if nobody says which.
 DEFAULT_NAME = "biq2021"
 
+#: What is said of a picture that is unlike those that the predictor was calibrated on.
+UNUSUAL = (
+    "This picture is unlike the photographs that the predictor was calibrated on: neither the "
+    "score nor its interval can be relied on."
+)
+
 #: Pictures that are read while another one is scored. A large one takes much memory.
 READ_AHEAD = 2
 
@@ -72,6 +82,8 @@ class Score(float):
         high: Upper end of the interval, 0..1 or NaN.
         confidence: Share of pictures whose mean rating lies in their interval, 0..1, among
             pictures like those that the predictor was calibrated on.
+        unusual: Whether the picture is unlike all of those, so that nobody knows what the score is
+            worth; None where the predictor cannot tell.
 
     Chapter: notebooks/09-prediction.ipynb
     """
@@ -79,6 +91,7 @@ class Score(float):
     low: float
     high: float
     confidence: float
+    unusual: bool | None
 
     def __new__(
         cls,
@@ -86,11 +99,37 @@ class Score(float):
         low: float = math.nan,
         high: float = math.nan,
         confidence: float = math.nan,
+        unusual: bool | None = None,
     ) -> Score:
         """Makes a score of a quality and its interval."""
         score = super().__new__(cls, quality)
         score.low, score.high, score.confidence = low, high, confidence
+        score.unusual = unusual
         return score
+
+    def __repr__(self) -> str:
+        """Returns the quality and its interval, as in "0.77 (0.58 to 0.95)"."""
+        if math.isnan(self.low):
+            return f"{self:.2f}"
+        return f"{self:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+    @property
+    def note(self) -> str:
+        """What to know about the score, in a sentence; empty if there is nothing."""
+        return UNUSUAL if self.unusual else ""
+
+    def _repr_html_(self) -> str:
+        """Returns a bar from 0 to 1, as notebooks show it: the interval, and in it the quality."""
+        start, end = (0, 0) if math.isnan(self.low) else (self.low, self.high)
+        bar = (
+            '<svg width="200" height="14" role="img" style="vertical-align:middle">'
+            f"<title>quality {self!r}, from 0 to 1</title>"
+            '<rect width="200" height="14" rx="3" fill="#888" fill-opacity="0.25"/>'
+            f'<rect x="{200 * start:.0f}" width="{200 * (end - start):.0f}" height="14" rx="3" '
+            'fill="#56B4E9"/>'
+            f'<rect x="{min(197.0, 200 * self):.0f}" width="3" height="14" fill="#D55E00"/></svg>'
+        )
+        return f"{bar} {self!r}{f'<br>{self.note}' if self.note else ''}"
 
 
 class Predictor:
@@ -133,47 +172,81 @@ class Predictor:
         """Scores pictures.
 
         Args:
-            picture: Path, image, or list of them; or a folder. Images are (H, W, C) or batches
-                (N, H, W, C), C = 1 or 3; uint8 in 0..255, or floating-point in 0..1; at least
-                48 x 48 pixels.
+            picture: A picture: what `read_image` takes (path, bytes, stream, PIL image), or an
+                array or tensor (H, W) or (H, W, C), C = 1 or 3; uint8 in 0..255, or floating-point
+                in 0..1; at least 48 x 48 pixels. Or a list of pictures, a batch (N, H, W, C), or a
+                folder.
 
         Returns:
             Quality in 0..1, higher is better, each a `Score` with its interval: one for one
             picture, a list for a list or a batch, and for a folder a dictionary from the path of
-            each picture file in it, in alphabetical order.
+            each picture file in it, in alphabetical order; a warning says what else is in it.
 
         Raises:
             FileNotFoundError: If a path leads nowhere.
+            TypeError: If it is nothing of the above.
             ValueError: If a file is no picture or damaged, a folder has no picture in it, or an
                 image is not as above.
         """
         if isinstance(picture, list | tuple):
-            return [self.score(entry) for entry in picture]
-        if isinstance(picture, str | PathLike):
-            if Path(picture).is_dir():
-                return dict(self._scored(picture_files(picture)))
-            [(_, quality)] = self._scored([picture])
-            return quality
-        scores = [self._with_interval(quality) for quality in self._qualities(_as_rgb(picture))]
+            return [self._score_entry(number, entry) for number, entry in enumerate(picture)]
+        if isinstance(picture, str | PathLike) and checked_path(picture).is_dir():
+            return self._score_folder(picture)
+        batch = _as_rgb(picture)
+        scores = [self._with_interval(*judged) for judged in self._judged(batch)]
         return scores if np.ndim(picture) == 4 else scores[0]
 
     def score_files(
-        self, paths: Iterable[str | PathLike[str]]
-    ) -> Iterator[tuple[Path, Score | ValueError | OSError]]:
+        self, paths: Iterable[str | PathLike[str]], *, max_megapixels: float = MAX_MEGAPIXELS
+    ) -> Iterator[tuple[Path, Score | Exception]]:
         """Scores picture files one after the other; the next ones are read meanwhile.
 
         Args:
-            paths: Paths of the files.
+            paths: Paths of the files, as `find_pictures` finds them; there may be millions.
+            max_megapixels: Millions of pixels that a file may have, as in `read_image`.
 
         Yields:
             Each path, in the given order, with its `Score`, or with the error that says why it has
             none: the others are scored all the same.
         """
-        for path, image in map_ahead(_read, paths, ahead=READ_AHEAD):
+
+        def read(path: str | PathLike[str]) -> tuple[Path, np.ndarray | Exception]:
             try:
-                yield path, image if isinstance(image, Exception) else self.score(image)
-            except ValueError as error:
+                return Path(path), read_image(path, max_megapixels=max_megapixels)
+            except Exception as error:  # whatever it is, it costs this picture alone
+                return Path(path), error
+
+        for path, image in map_ahead(read, paths, ahead=READ_AHEAD):
+            if isinstance(image, Exception):
+                yield path, image
+                continue
+            try:
+                yield path, self.score(image)
+            except Exception as error:
                 yield path, ValueError(f"{str(path)!r}: {error}")
+
+    def report(self, picture: Any) -> Figure:
+        """Shows a picture, its predicted error map and its score.
+
+        Args:
+            picture: One picture that `score` takes.
+
+        Returns:
+            The figure.
+
+        Raises:
+            FileNotFoundError: If the path leads nowhere.
+            TypeError: If it is no picture.
+            ValueError: If it cannot be scored, or is a batch.
+
+        Chapter: notebooks/09-prediction.ipynb
+        """
+        pixels = _one_picture(picture)
+        quality = self.score(pixels)
+        figure = show_overlay(pixels, self.predict_error_map(pixels))
+        note = "\nUnlike the photographs of the calibration." if quality.unusual else ""
+        figure.suptitle(f"quality {quality!r}{note}")
+        return figure
 
     def predict_error_map(self, picture: Any) -> np.ndarray:
         """Predicts where one picture differs from the original that nobody has.
@@ -182,22 +255,18 @@ class Predictor:
         picture itself does not grow with it.
 
         Args:
-            picture: Path or image that `score` takes, but no batch, list or folder.
+            picture: One picture that `score` takes, but no batch, list or folder.
 
         Returns:
             float32 array (ceil(H / 4), ceil(W / 4)): the predicted error map, near 0..1.
 
         Raises:
             FileNotFoundError: If the path leads nowhere.
+            TypeError: If it is no picture.
             ValueError: If the file is no picture or damaged, or the image is not one that `score`
                 takes, or a batch.
         """
-        image = read_image(picture) if isinstance(picture, str | PathLike) else picture
-        if np.ndim(image) == 4:
-            raise ValueError(
-                f"predict_error_map takes one image (H, W, C), not shape {np.shape(image)}."
-            )
-        pixels = _as_rgb(image)[0]
+        pixels = _one_picture(picture)
         # All tiles meet the strides of f in the same way if the sides are multiples of four.
         margins = [(0, -side % OUTPUT_STRIDE) for side in pixels.shape[:2]]
         padded = np.pad(pixels, [*margins, (0, 0)], mode="symmetric")
@@ -236,25 +305,37 @@ class Predictor:
         """The models whose weights are kept, by the name under which they are."""
         return {"score": self.score_model, "error-map": self.error_map_model}
 
-    def _qualities(self, batch: np.ndarray) -> Iterable[float]:
-        """The quality of each picture of a batch (N, H, W, 3), near 0..1."""
-        return self._quality(batch).numpy()
+    def _judged(self, batch: np.ndarray) -> Iterable[tuple[float, bool | None]]:
+        """Quality, near 0..1, and unusualness of each picture of a batch (N, H, W, 3)."""
+        return ((quality, None) for quality in self._quality(batch).numpy())
 
-    def _scored(self, paths: Iterable[str | PathLike[str]]) -> Iterator[tuple[Path, Score]]:
-        """Scores picture files as `score_files` does, up to the first error."""
-        for path, result in self.score_files(paths):
+    def _score_entry(self, number: int, picture: Any) -> Any:
+        try:
+            return self.score(picture)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"Picture {number} of the list: {error}") from error
+
+    def _score_folder(self, folder: str | PathLike[str]) -> dict[Path, Score]:
+        found = find_pictures([folder])
+        if not found.files:
+            raise ValueError(no_pictures(folder, found))
+        if found.skipped:
+            warnings.warn(f"{str(folder)!r}: {found.skipped_in_words()}.", stacklevel=3)
+        scores = {}
+        for path, result in self.score_files(found.files):
             if isinstance(result, Exception):
                 raise result
-            yield path, result
+            scores[path] = result
+        return scores
 
-    def _with_interval(self, quality: float) -> Score:
+    def _with_interval(self, quality: float, unusual: bool | None) -> Score:
         quality = float(np.clip(quality, 0, 1))
         interval = self.card.get("interval")
         if interval is None:
-            return Score(quality)
+            return Score(quality, unusual=unusual)
         half = float(interval["half_width"])
         low, high = max(0.0, quality - half), min(1.0, quality + half)
-        return Score(quality, low, high, float(interval["confidence"]))
+        return Score(quality, low, high, float(interval["confidence"]), unusual)
 
 
 class ExtendedPredictor(Predictor):
@@ -301,14 +382,14 @@ class ExtendedPredictor(Predictor):
         rescaling = self.score_model.get_layer("score")
         return {"quality": {"mean": rescaling.offset, "deviation": rescaling.scale}}
 
-    def _qualities(self, batch: np.ndarray) -> Iterable[float]:
+    def _judged(self, batch: np.ndarray) -> Iterable[tuple[float, bool | None]]:
         for picture in batch:
             sums = sum(
                 self._sums(tile.pixels, np.array(tile.inside)).numpy().astype(np.float64)
                 for tile in tiles(picture)
             )
             means = sums / summed_positions(*picture.shape[:2]).numpy()
-            yield float(self._quality_of_means(tf.constant(means, tf.float32))[0, 0])
+            yield float(self._quality_of_means(tf.constant(means, tf.float32))[0, 0]), None
 
 
 def load_predictor(source: str | PathLike[str]) -> Predictor:
@@ -380,28 +461,6 @@ def score(picture: Any, *, name: str = DEFAULT_NAME) -> Any:
     return load_pretrained(name).score(picture)
 
 
-def picture_files(folder: str | PathLike[str]) -> list[Path]:
-    """Returns the files in a folder whose names end as those of pictures do, sorted.
-
-    Args:
-        folder: Folder to look into, but not into the folders in it.
-
-    Returns:
-        Paths of the files.
-
-    Raises:
-        ValueError: If there is none.
-
-    Chapter: notebooks/09-prediction.ipynb
-    """
-    files = sorted(
-        path for path in Path(folder).iterdir() if is_picture_name(path) and path.is_file()
-    )
-    if not files:
-        raise ValueError(f"There is no picture in {str(folder)!r}: name a folder that has some.")
-    return files
-
-
 def _names() -> list[str]:
     """The names that `load_pretrained` takes."""
     return [*sorted(card.parent.name for card in PACKAGED.glob(f"*/{CARD}")), "sample_iqa"]
@@ -429,17 +488,33 @@ def _load(folder: Path) -> Predictor:
     return predictor
 
 
-def _read(path: str | PathLike[str]) -> tuple[Path, np.ndarray | ValueError | OSError]:
-    """Reads a picture; an error is returned, so that it ends nothing but this picture's way."""
-    try:
-        return Path(path), read_image(path)
-    except (ValueError, OSError) as error:
-        return Path(path), error
+def _one_picture(picture: Any) -> np.ndarray:
+    """Reads or checks one picture: (H, W, 3)."""
+    batch = _as_rgb(picture)
+    if np.ndim(picture) == 4:
+        raise ValueError(f"One image (H, W, C) is needed here, not shape {np.shape(picture)}.")
+    return batch[0]
 
 
-def _as_rgb(image: Any) -> np.ndarray:
-    """Checks images and returns them as a batch (N, H, W, 3), of the type that they came in."""
+def _as_rgb(picture: Any) -> np.ndarray:
+    """Reads or checks a picture, or a batch: (N, H, W, 3), of the type that it came in."""
+    if isinstance(picture, np.ndarray | tf.Tensor) or not (
+        isinstance(picture, ENCODED) or hasattr(picture, "read")
+    ):
+        image = _as_array(picture)
+    else:
+        image = read_image(picture)
     batch = as_batch(image, name="picture", channels=(1, 3))
     check_pixels(batch, name="picture")
     pixels = batch.numpy()
     return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+
+
+def _as_array(picture: Any) -> np.ndarray:
+    """Returns an array or a tensor as an array; a grey one (H, W) gets its channel."""
+    if not hasattr(picture, "__array__"):
+        checked_path(picture)  # says what a picture may be
+    array = np.asarray(picture)
+    if array.dtype.kind not in "biufV":  # V: bfloat16
+        raise TypeError(f"picture is an array of {array.dtype}; pixels must be numbers.")
+    return array[..., np.newaxis] if array.ndim == 2 else array

@@ -220,7 +220,7 @@ def test_the_error_map_is_the_error_map_models_answer(predictor, pictures):
         ("notes.txt", ValueError, r"notes\.txt"),
         (np.zeros((47, 60, 3), np.uint8), ValueError, "48 x 48"),
         (np.zeros((60, 60, 4), np.uint8), ValueError, "channel"),
-        (np.zeros((60, 60), np.uint8), ValueError, "shape"),
+        (np.zeros(60, np.uint8), ValueError, "shape"),
         (np.zeros((60, 60, 3), np.int32), ValueError, "uint8"),
         (np.full((60, 60, 3), 200.0), ValueError, "0..1"),
         (np.full((60, 60, 3), np.nan), ValueError, "NaN"),

@@ -1,5 +1,6 @@
 """What the commands share: options, and errors in words."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,32 @@ Pristine = Annotated[
     str | None,
     typer.Option(metavar="PATH", help="A folder of pictures without visible faults, for step 1."),
 ]
+
+
+class Stopped(BaseException):
+    """Ctrl-C was pressed, or the process was asked to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"Stopped by {signal.Signals(number).name}.")
+        self.exit_code = 128 + number
+
+
+@contextmanager
+def signals_stop() -> Iterator[None]:
+    """Lets SIGINT and SIGTERM raise `Stopped`, and ends the command with their exit code."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except Stopped as stopped:
+        typer.echo(str(stopped), err=True)
+        raise typer.Exit(stopped.exit_code) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """`diqa score`."""
 
-import csv
-import json
+import os
 import sys
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,107 +10,178 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-from diqa_utils.cli.common import Predictor, errors_in_words, message
+from diqa_utils._internal.files import write_atomically
+from diqa_utils.cli.common import Predictor, Stopped, errors_in_words, message, signals_stop
+from diqa_utils.cli.score_rows import Format, Printed, Rows, ScoreFile, row_of
 
 # What needs TensorFlow is imported within the functions: help must not wait for it.
 if TYPE_CHECKING:
+    from diqa_utils.inference import Predictor as Scorer
     from diqa_utils.inference import Score
-
-COLUMNS = ("picture", "quality", "low", "high")
-DIGITS = 4
+    from diqa_utils.picture_files import FoundPictures
 
 
-class Format(StrEnum):
-    """How scores are printed."""
+class Sort(StrEnum):
+    """Orders of rows that are not the pictures' own."""
 
-    table = "table"
-    csv = "csv"
-    jsonl = "jsonl"
+    quality = "quality"
 
 
 def score(
-    photos: Annotated[list[Path], typer.Argument(help="Picture files, and folders of them.")],
+    photos: Annotated[
+        list[str],
+        typer.Argument(
+            help="Picture files and folders of them; - reads names from standard input."
+        ),
+    ],
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Look into folders within folders too.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Write into this file; the same command again goes on with it."),
+    ] = None,
     format_: Annotated[
-        Format, typer.Option("--format", help="How to print the scores.")
-    ] = Format.table,
+        Format | None,
+        typer.Option("--format", help="How to write the scores; by --output's ending, or table."),
+    ] = None,
+    sort: Annotated[
+        Sort | None, typer.Option(help="Write the best first, once all are known.")
+    ] = None,
     predictor: Predictor = "biq2021",
     error_maps: Annotated[
-        Path | None, typer.Option(help="Write predicted error maps into this folder, as PNG.")
+        Path | None,
+        typer.Option(
+            help="Write predicted error maps as PNG, in a tree like that of the pictures."
+        ),
     ] = None,
+    max_megapixels: Annotated[
+        float, typer.Option(help="The largest picture that is read, in millions of pixels.")
+    ] = 180.0,
 ) -> None:
     """Score the quality of photographs: 0 is worst, 1 is best.
 
     Each score comes with the interval in which the mean rating of people is expected. A file that
     cannot be scored is reported on standard error. The others are scored all the same, and the
-    exit code is 1.
+    exit code is 1. The last line there counts what was scored, failed and skipped.
     """
-    console = Console(stderr=True, highlight=False)
-    errors: list[Exception] = []
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    with signals_stop(), errors_in_words():
+        from diqa_utils.inference import load_predictor
+        from diqa_utils.picture_files import find_pictures
 
-    def report(error: Exception) -> None:
-        errors.append(error)
-        console.print(f"Error: {message(error)}", soft_wrap=True, markup=False)
-
-    with errors_in_words():
-        from diqa_utils.inference import load_predictor, picture_files
-
+        kind = format_ or _format_of(output)
         loaded = load_predictor(predictor)
-        if error_maps is not None:
-            error_maps.mkdir(parents=True, exist_ok=True)
-    paths: list[Path] = []
-    for photo in photos:
+        found = find_pictures(_names(photos), recursive=recursive)
+        name = f"{Path(predictor).name}@{loaded.card.get('sha256', '')[:8]}"
+        run = _Run(loaded, name, found, error_maps, console, max_megapixels)
+        if output is None:
+            rows = Printed(kind, sort is not None)
+            run.score(found.files, rows, sort is not None)
+        else:
+            file = ScoreFile(output, kind, name)
+            left = [path for path in found.files if not run.is_finished(file, path)]
+            run.before = len(found.files) - len(left)
+            with file.opened(left):
+                run.score(left, file, sort is not None)
+
+
+class _Run:
+    """One call of the command: what it has to score, and what it counts."""
+
+    def __init__(
+        self,
+        loaded: "Scorer",
+        name: str,
+        found: "FoundPictures",
+        maps: Path | None,
+        console: Console,
+        max_megapixels: float,
+    ) -> None:
+        self.loaded, self.name, self.found = loaded, name, found
+        self.console, self.max_megapixels = console, max_megapixels
+        self.scored = self.failed = self.before = 0
+        self.maps = maps
+        if maps is not None:
+            maps.mkdir(parents=True, exist_ok=True)
+            folders = {os.path.dirname(os.path.abspath(path)) for path in found.files}
+            self.root = os.path.commonpath(folders) if folders else ""
+
+    def is_finished(self, file: ScoreFile, path: Path) -> bool:
+        return file.is_finished(path) and (self.maps is None or self._map_of(path).exists())
+
+    def score(self, paths: list[Path], rows: Rows, by_quality: bool) -> None:
+        """Scores pictures, writes rows, and says at last how many there are of what."""
+        results = self.loaded.score_files(paths, max_megapixels=self.max_megapixels)
+        progress = track(
+            results,
+            "scoring",
+            len(paths),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
         try:
-            paths += picture_files(photo) if photo.is_dir() else [photo]
-        except (ValueError, OSError) as error:
-            report(error)
-    total = len(paths) + len(errors)
-    scores: list[tuple[Path, Score]] = []
-    results = loaded.score_files(paths)
-    for path, result in track(results, "scoring", len(paths), console=console, transient=True):
+            for path, result in progress:
+                rows.write(self._row(path, result))
+        except Stopped:
+            self._say_counts()
+            raise
+        finally:
+            rows.finish([str(path) for path in self.found.files], by_quality)
+        self._say_counts()
+        if self.failed or not (self.scored or self.before):
+            raise typer.Exit(1)
+
+    def _row(self, path: Path, result: "Score | Exception") -> dict[str, Any]:
         try:
-            if isinstance(result, Exception):
-                raise result
-            scores.append((path, result))
-            if error_maps is not None:
-                _write_map(error_maps / f"{path.name}.png", loaded.predict_error_map(path))
-        except (ValueError, OSError) as error:
-            report(error)
-    _print_scores(scores, format_)
-    if errors:
-        console.print(f"{len(errors)} of {total} could not be scored.")
-        raise typer.Exit(1)
+            if self.maps is not None and not isinstance(result, Exception):
+                self._write_map(path)
+        except Exception as error:  # whatever it is, it costs this picture alone
+            result = error
+        if not isinstance(result, Exception):
+            self.scored += 1
+            return row_of(path, result, self.name)
+        self.failed += 1
+        self.console.print(f"Error: {message(result)}")
+        return row_of(path, result, self.name, message(result))
+
+    def _write_map(self, path: Path) -> None:
+        """Writes an error map as a grey picture: black is 0, white is 1."""
+        import numpy as np
+        from PIL import Image
+
+        place = self._map_of(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        grey = np.clip(self.loaded.predict_error_map(path) * 255, 0, 255).round().astype(np.uint8)
+        write_atomically(place, lambda half: Image.fromarray(grey).save(half, "PNG"))
+
+    def _map_of(self, path: Path) -> Path:
+        assert self.maps is not None
+        return self.maps / f"{os.path.relpath(os.path.abspath(path), self.root)}.png"
+
+    def _say_counts(self) -> None:
+        if not (self.found.files or self.found.skipped):
+            self.console.print("Error: There is no picture: name files, or a folder that has some.")
+        before = f"{self.before:,} scored before, " if self.before else ""
+        self.console.print(
+            f"{self.scored:,} scored, {before}{self.failed:,} failed, "
+            f"{self.found.skipped_in_words()}."
+        )
 
 
-def _write_map(path: Path, values: Any) -> None:
-    """Writes an error map as a grey picture: black is 0, white is 1."""
-    import numpy as np
-    from PIL import Image
+def _names(photos: list[str]) -> Iterator[str]:
+    """What was named, here or on standard input: a name a line, or ended by zero bytes."""
+    for name in photos:
+        if name != "-":
+            yield name
+            continue
+        text = os.fsdecode(sys.stdin.buffer.read())
+        yield from filter(None, text.split("\0") if "\0" in text else text.splitlines())
 
-    grey = np.clip(np.asarray(values, np.float32) * 255, 0, 255)
-    Image.fromarray(grey.round().astype(np.uint8)).save(path)
 
-
-def _print_scores(scores: "list[tuple[Path, Score]]", format_: Format) -> None:
-    rows = [
-        {
-            "picture": str(path),
-            "quality": round(float(score), DIGITS),
-            "low": round(score.low, DIGITS),
-            "high": round(score.high, DIGITS),
-        }
-        for path, score in scores
-    ]
-    if format_ is Format.jsonl:
-        for row in rows:
-            sys.stdout.write(json.dumps(row) + "\n")
-    elif format_ is Format.csv:
-        writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    elif scores:
-        table = Table("picture", "quality", "interval")
-        for path, score in scores:
-            table.add_row(str(path), f"{score:.2f}", f"{score.low:.2f} to {score.high:.2f}")
-        Console().print(table)
+def _format_of(output: Path | None) -> Format:
+    if output is None:
+        return Format.table
+    return Format.csv if output.suffix.lower() == ".csv" else Format.jsonl

@@ -3,9 +3,8 @@
 import io
 
 import tensorflow as tf
-from PIL import Image
 
-from diqa_utils.images import decode_image
+from diqa_utils.images import decode_image, open_picture
 
 #: Files of these kinds can be stored as they are; TensorFlow decodes them.
 KINDS = frozenset({"BMP", "JPEG", "MPO", "PNG"})
@@ -52,14 +51,14 @@ def encoded(content: bytes, name: str) -> tuple[bytes, tuple[int, int]]:
 def _is_plain(content: bytes) -> bool:
     """Whether TensorFlow shows a file as `read_image` does; reads its head only."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_picture(io.BytesIO(content), "") as image:
             return (
                 image.format in KINDS
                 and image.mode in {"L", "RGB"}
                 and not image.has_transparency_data
                 and image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT
             )
-    except OSError:  # no picture, or damaged: `decode_image` says which
+    except Exception:  # no picture, or damaged: `decode_image` says which
         return False
 
 

@@ -7,6 +7,8 @@ than one of them is asked for.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from diqa_utils._internal.startup import start_tensorflow_quietly
+
 if TYPE_CHECKING:
     from diqa_utils import datasets
     from diqa_utils.distortions import distort
@@ -46,6 +48,9 @@ _OWNERS = {
     "weighted_error_map_loss": "losses",
 }
 
+#: Modules that need no TensorFlow.
+WITHOUT_TENSORFLOW = ("distortions", "images", "metrics", "notebook")
+
 __all__ = [
     "average_reliability_map",
     "build_error_map_model",
@@ -75,6 +80,8 @@ def __getattr__(name: str) -> Any:
     if name == "datasets":
         return importlib.import_module("diqa_utils.datasets")
     if name in _OWNERS:
+        if _OWNERS[name] not in WITHOUT_TENSORFLOW:
+            start_tensorflow_quietly()
         return getattr(importlib.import_module(f"diqa_utils.{_OWNERS[name]}"), name)
     raise AttributeError(f"module 'diqa_utils' has no attribute {name!r}")
 

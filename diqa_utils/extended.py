@@ -10,13 +10,16 @@ The network of the paper is in `models`. Its features, set beside these numbers,
 score closer to people's, so they are left out here.
 """
 
+import math
+
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
 from diqa_utils.image_statistics import STATISTICS
 
-__all__ = ["build_extended_score_model", "opinions_of"]
+__all__ = ["build_extended_score_model", "opinions_of", "unusualness", "usual_limits"]
 
 #: Small networks whose opinions are averaged, and the units of their two hidden layers.
 MEMBERS = 4
@@ -29,6 +32,9 @@ LIMIT = 3.0
 #: What each network says of a picture, in standard deviations of the training pictures: its
 #: quality, and its rank among them. The rank is an exercise; the score is made of the quality.
 OPINIONS = ("quality", "rank")
+
+#: The statistics whose difference is large where a picture was enlarged: its finest detail is weak.
+HALF_SIZE, FULL_SIZE = (STATISTICS.index(f"log detail of luma at 1/{size}") for size in (2, 1))
 
 
 @keras.saving.register_keras_serializable("diqa_utils")
@@ -85,6 +91,53 @@ def opinions_of(score_model: keras.Model) -> keras.Model:
     """
     opinions = score_model.get_layer("opinions").output
     return keras.Model(score_model.input, opinions, name="extended_opinions")
+
+
+def unusualness(score_model: keras.Model, statistics: tf.Tensor) -> tf.Tensor:
+    """Says in two ways how far pictures are from those that a model learnt from.
+
+    The first is the root mean square of the standardised statistics: one for the training pictures,
+    large for what is no photograph, such as a flat field, a drawing, a page of text. The second is
+    the logarithm of the ratio of detail at half size and at full size: large where a picture was
+    enlarged smoothly.
+
+    Args:
+        score_model: Model of `build_extended_score_model`, trained.
+        statistics: float32 (N, 198), as `image_statistics` gives them.
+
+    Returns:
+        float32 (N, 2).
+
+    Chapter: notebooks/11-human-ratings.ipynb
+    """
+    standardized = score_model.get_layer("standardized")(statistics)
+    spread = tf.sqrt(tf.reduce_mean(tf.square(standardized), axis=-1))
+    smoothness = statistics[:, HALF_SIZE] - statistics[:, FULL_SIZE]
+    return tf.stack([spread, smoothness], axis=-1)
+
+
+def usual_limits(measured: np.ndarray, share: float) -> list[float]:
+    """Returns how far out a picture may be that counts as usual.
+
+    Each limit is the k-th smallest value of ordinary photographs, k = ceil((n + 1) share): of new
+    ones like them, at most 1 - share lie beyond it.
+
+    Args:
+        measured: (n, 2), the `unusualness` of photographs that the model has not learnt from.
+        share: Share that lies within each limit, between 0 and 1.
+
+    Returns:
+        A limit for each column.
+
+    Raises:
+        ValueError: There are too few photographs for this share.
+
+    Chapter: notebooks/11-human-ratings.ipynb
+    """
+    position = math.ceil((len(measured) + 1) * share)
+    if position > len(measured):
+        raise ValueError(f"{len(measured)} photograph(s) are too few for a share of {share:.1%}.")
+    return np.sort(measured, axis=0)[position - 1].tolist()
 
 
 def _member(hidden: tf.Tensor, number: int) -> tf.Tensor:

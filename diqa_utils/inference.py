@@ -30,7 +30,7 @@ from diqa_utils._internal.tensorflow import compiled
 from diqa_utils._internal.threads import map_ahead
 from diqa_utils._internal.tiles import cells, tiles
 from diqa_utils._internal.weight_files import load_weights, save_weights
-from diqa_utils.extended import build_extended_score_model
+from diqa_utils.extended import build_extended_score_model, unusualness
 from diqa_utils.image_statistics import partial_sums, statistics_of_means, summed_positions
 from diqa_utils.images import ENCODED, MAX_MEGAPIXELS, checked_path, read_image
 from diqa_utils.maps import DEFAULT_ALPHA, OUTPUT_STRIDE, hand_crafted_features
@@ -316,7 +316,7 @@ class Predictor:
             raise type(error)(f"Picture {number} of the list: {error}") from error
 
     def _score_folder(self, folder: str | PathLike[str]) -> dict[Path, Score]:
-        found = find_pictures([folder])
+        found = find_pictures([checked_path(folder)])
         if not found.files:
             raise ValueError(no_pictures(folder, found))
         if found.skipped:
@@ -344,6 +344,9 @@ class ExtendedPredictor(Predictor):
     A large picture is measured tile by tile, so that the memory that this takes beside the picture
     itself does not grow with it. The tiles give the score of the whole.
 
+    A picture is unusual if its `unusualness` exceeds one of the limits that the card has under
+    `usual`, which photographs set aside for calibration have set.
+
     Args:
         score_model: Trained model that `build_extended_score_model` made.
         error_map_model: Trained model that `build_error_map_model` made.
@@ -368,9 +371,12 @@ class ExtendedPredictor(Predictor):
             return partial_sums(batch, tuple(tf.unstack(box)))
 
         self._sums = compiled(sums)
-        self._quality_of_means = compiled(
-            lambda means: score_model(statistics_of_means(means), training=False)
-        )
+
+        def judge(means: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            statistics = statistics_of_means(means)
+            return score_model(statistics, training=False), unusualness(score_model, statistics)
+
+        self._judge = compiled(judge)
 
     @classmethod
     def _from_card(cls, card: dict[str, Any]) -> Self:
@@ -389,7 +395,12 @@ class ExtendedPredictor(Predictor):
                 for tile in tiles(picture)
             )
             means = sums / summed_positions(*picture.shape[:2]).numpy()
-            yield float(self._quality_of_means(tf.constant(means, tf.float32))[0, 0]), None
+            quality, measured = self._judge(tf.constant(means, tf.float32))
+            yield float(quality[0, 0]), self._is_unusual(measured[0].numpy())
+
+    def _is_unusual(self, measured: np.ndarray) -> bool | None:
+        usual = self.card.get("usual")
+        return None if usual is None else bool((measured > usual["limits"]).any())
 
 
 def load_predictor(source: str | PathLike[str]) -> Predictor:

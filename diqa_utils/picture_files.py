@@ -1,13 +1,12 @@
 """Finding photographs in folders, as cameras and operating systems leave them."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
-from diqa_utils.images import FORMATS, RAW_ENDINGS, can_read_heic, checked_path, is_picture_name
+from diqa_utils.images import FORMATS, RAW_ENDINGS, can_read_heic, is_picture_name
 
 __all__ = ["FoundPictures", "find_pictures", "picture_files"]
 
@@ -50,15 +49,11 @@ def find_pictures(
     Returns:
         The pictures, each once, and what was passed over.
 
-    Raises:
-        ValueError: If a place is an empty text or an address on the web.
-        OSError: If a folder cannot be read.
-
     Chapter: notebooks/09-prediction.ipynb
     """
     found = FoundPictures()
     seen: set[Path] = set()
-    for place in map(checked_path, places):
+    for place in map(Path, places):
         if place.is_dir():
             _look_into(place, recursive, found, seen)
         else:
@@ -97,14 +92,17 @@ def _look_into(folder: Path, recursive: bool, found: FoundPictures, seen: set[Pa
     if (place := folder.resolve()) in seen:  # a link that leads back
         return
     seen.add(place)
-    for path in sorted(folder.iterdir()):
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:
+        found.skipped["folder that may not be read"] += 1
+        return
+    for path in paths:
         if path.is_dir():
-            if not recursive:
-                found.skipped["folder (take it along with --recursive)"] += 1
-            elif os.access(path, os.R_OK | os.X_OK):
+            if recursive:
                 _look_into(path, recursive, found, seen)
             else:
-                found.skipped["folder that may not be read"] += 1
+                found.skipped["folder (take it along with --recursive)"] += 1
         elif not _is_of_the_system(path):
             if reason := _reason_to_skip(path):
                 found.skipped[reason] += 1

@@ -1,6 +1,12 @@
 """The command diqa; training and measuring with it is tested in test_runs.py."""
 
+import csv
+import errno
+import io
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
 import tomllib
@@ -14,10 +20,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import diqa_utils
-from diqa_utils import datasets
+from diqa_utils import datasets, inference, picture_files
 from diqa_utils.cli import app, score_app
+from diqa_utils.cli.score_rows import COLUMNS, ScoreFile
 from diqa_utils.datasets.catalog import CATALOG
-from diqa_utils.inference import load_pretrained
+from diqa_utils.inference import ExtendedPredictor, load_predictor, load_pretrained
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = ["score", "train", "resume", "evaluate", "data list", "data prepare", "data verify"]
@@ -83,13 +90,13 @@ def test_both_entry_points_exist():
 def test_csv_has_a_line_for_each_picture(folder, command):
     done = run(*command, folder, "--format", "csv", app=app if command else score_app)
     assert done.exit_code == 0, done.output
-    lines = done.stdout.splitlines()
-    assert lines[0] == "picture,quality,low,high"
-    assert [Path(line.split(",")[0]).name for line in lines[1:]] == ["chelsea.png", "coffee.png"]
-    quality, low, high = map(float, lines[2].split(",")[1:])
+    rows = list(csv.DictReader(io.StringIO(done.stdout, newline="")))
+    assert list(rows[0]) == list(COLUMNS)
+    assert [Path(row["picture"]).name for row in rows] == ["chelsea.png", "coffee.png"]
     expected = load_pretrained().score(folder / "coffee.png")
-    assert quality == pytest.approx(expected, abs=1e-4)
-    assert low <= quality <= high
+    numbers = [float(rows[1][name]) for name in ("quality", "low", "high")]
+    assert numbers == pytest.approx([expected, expected.low, expected.high], abs=1e-4)
+    assert int(rows[1]["bytes"]) == (folder / "coffee.png").stat().st_size
 
 
 def test_json_lines_can_be_read_one_by_one(folder):
@@ -100,34 +107,292 @@ def test_json_lines_can_be_read_one_by_one(folder):
     assert all(0 <= row["low"] <= row["quality"] <= row["high"] <= 1 for row in rows)
 
 
+def test_what_is_not_known_is_null(folder, tmp_path):
+    uncalibrated = load_predictor("biq2021")
+    ExtendedPredictor(uncalibrated.score_model, uncalibrated.error_map_model).save(tmp_path / "own")
+    (folder / "broken.jpg").write_text("no picture")
+    done = run("score", folder, "--format", "jsonl", "--predictor", tmp_path / "own")
+    broken, chelsea, _ = (json.loads(line) for line in done.stdout.splitlines())
+    assert broken["quality"] is broken["low"] is broken["unusual"] is None
+    assert "broken.jpg' is not a picture file" in broken["error"]
+    assert 0 <= chelsea["quality"] <= 1
+    assert chelsea["low"] is chelsea["high"] is chelsea["error"] is None
+
+
 def test_a_table_shows_quality_and_interval(folder):
     done = run("score", folder)
     assert done.exit_code == 0, done.output
     quality = load_pretrained().score(folder / "coffee.png")
     assert f"{quality:.2f}" in done.stdout
     assert f"{quality.low:.2f} to {quality.high:.2f}" in done.stdout
+    assert done.stderr == "2 scored, 0 failed, 1 skipped: 1 .txt file.\n"
+
+
+def test_the_best_come_first_if_asked_for(folder):
+    (folder / "broken.jpg").write_text("no picture")
+    done = run("score", folder, "--sort", "quality", "--format", "jsonl")
+    qualities = [json.loads(line)["quality"] for line in done.stdout.splitlines()]
+    assert qualities[0] > qualities[1]
+    assert qualities[2] is None
 
 
 def test_what_cannot_be_scored_is_reported_and_the_rest_is_scored(folder, tmp_path):
     (folder / "broken.jpg").write_text("no picture either")
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    done = run("score", folder, tmp_path / "nowhere.png", empty, "--format", "csv")
+    done = run("score", folder, tmp_path / "nowhere.png", "--format", "csv")
     assert done.exit_code == 1
-    assert len(done.stdout.splitlines()) == 3
+    assert len(done.stdout.splitlines()) == 5
     assert "broken.jpg' is not a picture file" in done.stderr
     assert "nowhere.png': check the path" in done.stderr
-    assert "There is no picture in" in done.stderr
-    assert "3 of 5 could not be scored" in done.stderr
+    assert done.stderr.endswith("2 scored, 2 failed, 1 skipped: 1 .txt file.\n")
 
 
-def test_error_maps_are_written_as_pictures(folder, tmp_path):
+@pytest.mark.parametrize("error", [RuntimeError("odd"), MemoryError(), KeyError("odd")])
+def test_whatever_happens_to_one_picture_the_others_are_scored(folder, monkeypatch, error):
+    read = inference.read_image
+
+    def odd(path, **options):
+        if path.name == "chelsea.png":
+            raise error
+        return read(path, **options)
+
+    monkeypatch.setattr(inference, "read_image", odd)
+    done = run("score", folder, "--format", "jsonl")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["quality"] is None for row in rows] == [True, False]
+    assert done.stderr.endswith("1 scored, 1 failed, 1 skipped: 1 .txt file.\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("", "names no picture"),
+        ("https://example.org/a.jpg", "is an address"),
+        ("{empty}", "There is no picture: name files, or a folder that has some"),
+    ],
+)
+def test_what_names_no_picture_is_reported(name, sentence, tmp_path):
+    done = run("score", name.format(empty=tmp_path))
+    assert done.exit_code == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_a_name_that_is_no_path_costs_its_own_row_only(folder):
+    done = run("score", "https://example.org/a.jpg", folder / "coffee.png", "--format", "jsonl")
+    assert done.exit_code == 1
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["quality"] is None for row in rows] == [True, False]
+    assert done.stderr.endswith("1 scored, 1 failed, 0 skipped.\n")
+
+
+def test_what_a_folder_holds_beside_pictures_is_counted_by_kind(folder, monkeypatch):
+    monkeypatch.setattr(picture_files, "can_read_heic", lambda: False)
+    for name in ("a.HEIC", "b.heic", "c.NEF", "d.mpg", "._e.jpg", "Thumbs.db", ".DS_Store"):
+        (folder / name).write_bytes(b"")
+    (folder / "gone.jpg").symlink_to("nowhere.jpg")
+    (folder / "sub").mkdir()
+    (folder / "coffee.png").rename(folder / "sub" / "coffee.png")
+    (folder / "sub" / "back").symlink_to(folder)
+    kinds = "1 .mpg file, 1 .txt file, 1 broken link, {}2 HEIC picture (install pillow-heif), 1 raw"
+    done = run("score", folder)
+    assert kinds.format("") not in done.stderr
+    sub = "1 folder (take it along with --recursive), "
+    for part in (*kinds.format("").split(", ")[:3], "2 HEIC picture (install pillow-heif)", sub):
+        assert part.strip(", ") in done.stderr
+    assert "1 scored, 0 failed, 7 skipped" in done.stderr
+    done = run("score", folder, "--recursive", "--format", "jsonl")
+    assert [Path(json.loads(line)["picture"]).name for line in done.stdout.splitlines()] == [
+        "chelsea.png",
+        "coffee.png",
+    ]
+    assert "2 scored, 0 failed, 6 skipped" in done.stderr
+
+
+def test_names_are_read_from_standard_input(folder):
+    names = [str(folder / name) for name in ("coffee.png", "chelsea.png")]
+    for text in ("\n".join(names) + "\n", "\0".join(names) + "\0"):
+        done = CliRunner().invoke(app, ["score", "-", "--format", "jsonl"], input=text)
+        assert [json.loads(line)["picture"] for line in done.stdout.splitlines()] == names
+
+
+def test_error_maps_are_written_in_a_tree_like_that_of_the_pictures(folder, tmp_path):
     maps = tmp_path / "maps"
     done = run("score", folder / "coffee.png", "--error-maps", maps)
     assert done.exit_code == 0, done.output
     written = np.asarray(Image.open(maps / "coffee.png.png"))
     expected = load_pretrained().predict_error_map(folder / "coffee.png")
     np.testing.assert_allclose(written / 255, np.clip(expected, 0, 1), atol=0.003)
+
+    (folder / "x" / "y").mkdir(parents=True)
+    Image.open(folder / "chelsea.png").save(folder / "x" / "y" / "coffee.png")
+    done = run("score", folder, "--recursive", "--error-maps", maps)
+    found = sorted(str(path.relative_to(maps)) for path in maps.rglob("*.png"))
+    assert found == ["chelsea.png.png", "coffee.png.png", "x/y/coffee.png.png"]
+    same, other = (np.asarray(Image.open(maps / name)) for name in (found[0], found[2]))
+    np.testing.assert_array_equal(same, other)
+
+
+NAMES = ["three[x].png", "été 😀.png", "=1+1.png", "cr\rhere.png", "esc\x1b[31m.png", "a, b.png"]
+NAMES += [os.fsdecode(b"caf\xe9.png"), "x" * 150 + ".png", ":smile: [red].png", "\u2028.png"]
+
+
+@pytest.fixture
+def odd_names(tmp_path, photographs, monkeypatch):
+    """A folder, which is the working directory, of pictures of names that are hard to print."""
+    place = tmp_path / "names"
+    place.mkdir()
+    for name in NAMES:
+        Image.fromarray(photographs["coffee"][:60, :60]).save(place / "a.png")
+        (place / "a.png").rename(place / name)
+    monkeypatch.chdir(place)
+    return place
+
+
+@pytest.mark.parametrize("format_", ["csv", "jsonl", "table"])
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8:strict"])
+def test_names_are_data(odd_names, format_, encoding):
+    command = [sys.executable, "-m", "diqa_utils", "score", *NAMES, "--format", format_]
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, capture_output=True, env=environment, timeout=100)
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.decode("utf-8")
+    if format_ == "jsonl":
+        assert [json.loads(line)["picture"] for line in text.split("\n")[:-1]] == NAMES
+        return
+    escaped = {"caf\udce9.png": "caf\\udce9.png"}
+    if format_ == "csv":
+        shown = [row["picture"] for row in csv.DictReader(io.StringIO(text, newline=""))]
+        escaped |= {"=1+1.png": "./=1+1.png"}
+    else:
+        shown = [line.split("  ")[-1] for line in text.split("\n")[1:-1]]
+        escaped |= {"cr\rhere.png": "cr\\rhere.png", "esc\x1b[31m.png": "esc\\x1b[31m.png"}
+        escaped |= {"\u2028.png": "\\u2028.png"}
+    assert shown == [escaped.get(name, name) for name in NAMES]
+
+
+# Scores in a file
+
+
+def rows_of(file):
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The names of the pictures that were read."""
+    names, read = [], inference.read_image
+    monkeypatch.setattr(
+        inference, "read_image", lambda path, **opt: names.append(path.name) or read(path, **opt)
+    )
+    return names
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_file_of_scores_is_gone_on_with(folder, tmp_path, counted, ending):
+    file = tmp_path / f"scores.{ending}"
+    assert run("score", folder, "--output", file).exit_code == 0
+    whole = file.read_bytes()
+    file.write_bytes(whole[: whole.rindex(b"coffee.png") + 20])  # killed in the middle of a row
+    counted.clear()
+    done = run("score", folder, "--output", file)
+    assert done.stderr.startswith("1 scored, 1 scored before, 0 failed")
+    assert (file.read_bytes(), counted) == (whole, ["coffee.png"])
+    done = run("score", folder, "--output", file)
+    assert done.exit_code == 0
+    assert done.stderr.startswith("0 scored, 2 scored before")
+    assert (file.read_bytes(), counted) == (whole, ["coffee.png"])
+
+
+def test_a_picture_that_has_changed_is_scored_again_and_keeps_its_place(folder, tmp_path, counted):
+    file = tmp_path / "scores.jsonl"
+    (folder / "broken.jpg").write_text("no picture")
+    run("score", folder, "--output", file)
+    before = rows_of(file)
+    os.utime(folder / "chelsea.png", (1, 1))
+    Image.open(folder / "coffee.png").save(folder / "broken.jpg")  # mended
+    counted.clear()
+    done = run("score", folder, "--output", file)
+    assert done.exit_code == 0
+    assert sorted(counted) == ["broken.jpg", "chelsea.png"]
+    after = rows_of(file)
+    assert [row["picture"] for row in after] == [row["picture"] for row in before]
+    assert [row["quality"] is None for row in before] == [True, False, False]
+    assert after[0]["quality"] is not None
+    assert after[1]["modified"] == 1e9
+    assert after[2] == before[2]
+
+
+def test_rows_of_other_pictures_are_kept_and_a_missing_map_is_made(folder, tmp_path, counted):
+    file, maps = tmp_path / "scores.jsonl", tmp_path / "maps"
+    run("score", folder / "coffee.png", "--output", file)
+    run("score", folder / "chelsea.png", "--output", file)
+    assert [Path(row["picture"]).name for row in rows_of(file)] == ["chelsea.png", "coffee.png"]
+    counted.clear()
+    done = run("score", folder, "--output", file, "--error-maps", maps)
+    assert done.stderr.startswith("2 scored, 0 failed")
+    assert len(list(maps.iterdir())) == 2
+
+
+def test_a_file_of_something_else_is_left_as_it_is(folder, tmp_path):
+    for name, text in {"a.csv": "image,score\n", "b.jsonl": '{"a": 1}\n', "c.csv": "\0\n"}.items():
+        (tmp_path / name).write_text(text)
+        done = run("score", folder, "--output", tmp_path / name)
+        assert done.exit_code == 1
+        assert f"{name}' is there and is no table of scores" in done.stderr
+        assert (tmp_path / name).read_text() == text
+
+
+def test_scores_of_another_predictor_are_not_mixed_in(folder, tmp_path):
+    file = tmp_path / "scores.csv"
+    load_pretrained().save(tmp_path / "own")
+    run("score", folder, "--output", file)
+    done = run("score", folder, "--output", file, "--predictor", tmp_path / "own")
+    assert done.exit_code in (0, 1)
+    assert re.search(r"holds scores of 'biq2021@\w+', not of 'own@\w+'", done.stderr)
+
+
+def test_a_file_is_written_by_one_process_at_a_time(folder, tmp_path):
+    file = ScoreFile(tmp_path / "scores.csv", "csv", "biq2021")
+    with file.opened([]):
+        done = run("score", folder, "--output", tmp_path / "scores.csv")
+    assert done.exit_code == 1
+    assert "scores.csv' is being written by another process" in done.stderr
+
+
+def test_a_full_disk_ends_with_a_sentence_and_what_is_known(folder, tmp_path, monkeypatch):
+    written = ScoreFile.write
+
+    def full(self, row):
+        if "coffee" in row["picture"]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        written(self, row)
+
+    monkeypatch.setattr(ScoreFile, "write", full)
+    done = run("score", folder, "--output", tmp_path / "scores.jsonl")
+    assert done.exit_code == 1
+    assert "Error: No space left on device: '" in done.stderr
+    assert [Path(row["picture"]).name for row in rows_of(tmp_path / "scores.jsonl")] == [
+        "chelsea.png"
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_with_what_is_known(photographs, tmp_path, number):
+    for index in range(400):
+        picture = np.roll(photographs["coffee"], index, axis=1)
+        Image.fromarray(picture).save(tmp_path / f"{index:03}.bmp")
+    command = [sys.executable, "-m", "diqa_utils", "score", tmp_path, "--format", "jsonl"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    first = process.stdout.readline()
+    process.send_signal(number)
+    rest, words = process.communicate(timeout=60)
+    scored = [json.loads(line) for line in [first, *rest.splitlines()]]
+    assert 1 <= len(scored) < 400
+    assert all(row["quality"] is not None for row in scored)
+    assert f"{len(scored)} scored, 0 failed, 0 skipped." in words
+    assert process.returncode == 128 + number
+    assert "Traceback" not in words
 
 
 def test_an_unknown_predictor_and_a_wrong_folder_are_named(folder):

@@ -1,12 +1,19 @@
 """Scoring pictures: in which form they come makes no difference."""
 
 import hashlib
+import io
 import json
+import multiprocessing
+import subprocess
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 import pytest
-from PIL import Image
+import tensorflow as tf
+from PIL import ExifTags, Image
 
 from diqa_utils import inference
 from diqa_utils._internal import tiles as tile_cutter
@@ -136,8 +143,144 @@ def test_a_file_gives_what_its_pixels_give(predictor, pictures, folder):
     )
 
 
+class Wrapped:
+    """What other libraries have for arrays."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.array, dtype)
+
+
+def test_all_that_hold_one_picture_give_one_score(predictor, pictures, tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    turned = Image.fromarray(np.ascontiguousarray(np.rot90(pictures[0])))
+    turned.save(tmp_path / "turned.png", exif=exif)
+    content = (tmp_path / "turned.png").read_bytes()
+    forms = [tmp_path / "turned.png", content, io.BytesIO(content), Image.open(io.BytesIO(content))]
+    forms += [Image.fromarray(pictures[0]), tf.constant(pictures[0]), Wrapped(pictures[0])]
+    forms.append(pictures[0][::-1][::-1])  # a view with strides
+    expected = predictor.score(pictures[0])
+    assert [predictor.score(form) for form in forms] == [expected] * len(forms)
+    expected = predictor.predict_error_map(pictures[0])
+    for form in forms:
+        np.testing.assert_array_equal(predictor.predict_error_map(form), expected)
+
+
+def test_a_grey_picture_needs_no_channel(predictor, pictures):
+    grey = pictures[0][..., 0]
+    forms = [grey, grey[..., None], Image.fromarray(grey), tf.constant(grey)]
+    assert len({predictor.score(form) for form in forms}) == 1
+
+
+def test_what_is_wrong_in_a_list_is_said_with_its_place(predictor, pictures):
+    for entry, error in ((float("nan"), TypeError), (pictures[0][:40], ValueError)):
+        with pytest.raises(error, match=r"Picture 1 of the list: "):
+            predictor.score([pictures[0], entry])
+
+
+@pytest.mark.parametrize("workers", [1, 4, 8])
+def test_threads_give_what_one_thread_gives(predictor, pictures, workers):
+    expected = [predictor.predict_error_map(picture) for picture in pictures]
+    scores = predictor.score(pictures)
+
+    def both(number):
+        picture = pictures[number % len(pictures)]
+        return predictor.predict_error_map(picture), predictor.score(picture)
+
+    with ThreadPoolExecutor(workers) as pool:
+        results = list(pool.map(both, range(60)))
+    for number, (error_map, quality) in enumerate(results):
+        np.testing.assert_array_equal(error_map, expected[number % len(pictures)])
+        assert quality == scores[number % len(pictures)]
+
+
+def test_spawned_processes_give_what_this_one_gives(photographs):
+    picture = photographs["coffee"]
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        qualities = pool.map(score, [picture] * 2)
+    assert qualities == [score(picture)] * 2
+
+
+def test_no_option_of_the_process_is_changed(predictor, pictures):
+    before = tf.config.optimizer.get_experimental_options(), list(warnings.filters)
+    predictor.score(pictures[0])
+    predictor.predict_error_map(pictures[0])
+    assert (tf.config.optimizer.get_experimental_options(), list(warnings.filters)) == before
+
+
+def test_plain_python_prints_the_score_and_nothing_else(folder):
+    code = f"import diqa_utils; print(repr(diqa_utils.score({str(folder / 'b.png')!r})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert done.stderr == ""
+    assert done.stdout == f"{score(folder / 'b.png')!r}\n"
+
+
+# What a score says of itself
+
+
+def test_a_score_shows_its_interval():
+    assert repr(Score(0.774, 0.581, 0.949, 0.9)) == "0.77 (0.58 to 0.95)"
+    assert str(Score(0.774)) == "0.77"
+    assert f"{Score(0.774, 0.581, 0.949):.3f}" == "0.774"
+
+
+def test_a_notebook_shows_a_bar():
+    html = Score(0.774, 0.581, 0.949, 0.9, False)._repr_html_()
+    assert '<rect x="116" width="74"' in html
+    assert "0.77 (0.58 to 0.95)" in html
+    assert inference.UNUSUAL not in html
+    assert inference.UNUSUAL in Score(0.774, 0.581, 0.949, 0.9, True)._repr_html_()
+
+
+def test_a_report_shows_picture_map_and_score(predictor, pictures, folder):
+    figure = predictor.report(folder / "b.png")
+    assert figure.get_suptitle().startswith(f"quality {predictor.score(pictures[0])!r}")
+    shown = [panel.images[0].get_array() for panel in figure.axes[:2]]
+    np.testing.assert_array_equal(shown[0], pictures[0])
+    np.testing.assert_allclose(shown[1], predictor.predict_error_map(pictures[0]), atol=1e-6)
+
+
+def enlarged(photograph):
+    return np.asarray(Image.fromarray(photograph[:99, :99]).resize((396, 396)))
+
+
+def drawing():
+    page = np.full((200, 200, 3), 255, np.uint8)
+    page[20:180:8, 20:180] = 0
+    return page
+
+
+@pytest.mark.parametrize(
+    ("picture", "unusual"),
+    [
+        (lambda photograph: photograph, False),
+        (lambda photograph: np.zeros_like(photograph), True),
+        (lambda photograph: np.full_like(photograph, (90, 120, 30)), True),
+        (lambda photograph: drawing(), True),
+        (
+            lambda photograph: np.asarray(Image.fromarray(photograph[:99, :99]).resize((396, 396))),
+            True,
+        ),
+    ],
+    ids=["photograph", "black", "flat", "drawing", "enlarged"],
+)
+def test_a_picture_unlike_photographs_is_flagged(picture, unusual, photographs):
+    quality = load_pretrained().score(picture(photographs["coffee"]))
+    assert quality.unusual is unusual
+    assert bool(quality.note) is unusual
+
+
+def test_a_predictor_that_cannot_tell_says_so(predictor, pictures):
+    assert predictor.score(pictures[0]).unusual is None
+    assert predictor.score(pictures[0]).note == ""
+
+
 def test_a_folder_gives_the_score_of_each_picture(predictor, pictures, folder):
-    scores = predictor.score(folder)
+    with pytest.warns(UserWarning, match=r"pictures': 1 skipped: 1 \.txt file"):
+        scores = predictor.score(folder)
     assert [path.name for path in scores] == ["a.PNG", "b.png", "c.tif"]
     assert list(scores.values()) == [predictor.score(pictures[number]) for number in (1, 0, 2)]
 
@@ -189,7 +332,7 @@ def test_files_are_scored_in_order_whatever_fails(predictor, pictures, folder):
 
 def test_reading_ahead_keeps_few_pictures_in_memory(monkeypatch, predictors, pictures):
     read = []
-    monkeypatch.setattr(inference, "read_image", lambda path: read.append(path) or pictures[0])
+    monkeypatch.setattr(inference, "read_image", lambda path, **_: read.append(path) or pictures[0])
     scored = predictors["extended"].score_files(map(str, range(20)))
     next(scored)
     assert len(read) <= inference.READ_AHEAD + 1
@@ -224,10 +367,18 @@ def test_the_error_map_is_the_error_map_models_answer(predictor, pictures):
         (np.zeros((60, 60, 3), np.int32), ValueError, "uint8"),
         (np.full((60, 60, 3), 200.0), ValueError, "0..1"),
         (np.full((60, 60, 3), np.nan), ValueError, "NaN"),
+        ("", ValueError, "names no picture"),
+        ("https://example.org/a.jpg", ValueError, "is an address"),
+        (None, TypeError, "None is no picture: pass a path"),
+        (float("nan"), TypeError, "nan is no picture"),
+        ({"a.png"}, TypeError, "is no picture"),
+        (np.array(["a.png"]), TypeError, "pixels must be numbers"),
+        (np.array([None]), TypeError, "pixels must be numbers"),
     ],
 )
 def test_what_is_no_picture_is_refused(method, picture, error, message, predictor, folder):
-    picture = folder / picture if isinstance(picture, str) else picture
+    is_name = isinstance(picture, str) and picture and "://" not in picture
+    picture = folder / picture if is_name else picture
     with pytest.raises(error, match=message):
         getattr(predictor, method)(picture)
 
@@ -235,7 +386,7 @@ def test_what_is_no_picture_is_refused(method, picture, error, message, predicto
 def test_what_only_one_method_refuses(predictor, pictures, tmp_path):
     with pytest.raises(ValueError, match="no picture in"):
         predictor.score(tmp_path)
-    with pytest.raises(ValueError, match=r"one image \(H, W, C\), not shape \(3, 97, 61, 3\)"):
+    with pytest.raises(ValueError, match=r"One image \(H, W, C\) is needed.*\(3, 97, 61, 3\)"):
         predictor.predict_error_map(np.stack(pictures))
 
 

@@ -3,11 +3,21 @@
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
+
+#: Two threads that start it at once would restore the wrong standard error.
+STARTING = threading.Lock()
 
 
 def start_tensorflow_quietly() -> None:
-    """Imports TensorFlow and lets it look for devices; no effect on one that has started."""
+    """Imports TensorFlow and lets it look for devices; no effect on one that has been imported."""
+    with STARTING:
+        if "tensorflow" not in sys.modules:
+            _start()
+
+
+def _start() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # The default, and what makes a CPU fast; spelt out, it goes without its announcement.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

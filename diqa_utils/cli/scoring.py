@@ -73,9 +73,10 @@ def score(
 
         kind = format_ or _format_of(output)
         loaded = load_predictor(predictor)
-        found = find_pictures(_names(photos), recursive=recursive)
+        places, refused = _places(photos)
+        found = find_pictures(places, recursive=recursive)
         name = f"{Path(predictor).name}@{loaded.card.get('sha256', '')[:8]}"
-        run = _Run(loaded, name, found, error_maps, console, max_megapixels)
+        run = _Run(loaded, name, found, refused, error_maps, console, max_megapixels)
         if output is None:
             rows = Printed(kind, sort is not None)
             run.score(found.files, rows, sort is not None)
@@ -95,12 +96,13 @@ class _Run:
         loaded: "Scorer",
         name: str,
         found: "FoundPictures",
+        refused: dict[str, ValueError],
         maps: Path | None,
         console: Console,
         max_megapixels: float,
     ) -> None:
         self.loaded, self.name, self.found = loaded, name, found
-        self.console, self.max_megapixels = console, max_megapixels
+        self.refused, self.console, self.max_megapixels = refused, console, max_megapixels
         self.scored = self.failed = self.before = 0
         self.maps = maps
         if maps is not None:
@@ -123,6 +125,8 @@ class _Run:
             disable=not self.console.is_terminal,
         )
         try:
+            for name, error in self.refused.items():
+                rows.write(self._row(Path(name), error))
             for path, result in progress:
                 rows.write(self._row(path, result))
         except Stopped:
@@ -162,13 +166,26 @@ class _Run:
         return self.maps / f"{os.path.relpath(os.path.abspath(path), self.root)}.png"
 
     def _say_counts(self) -> None:
-        if not (self.found.files or self.found.skipped):
+        if not (self.found.files or self.found.skipped or self.refused):
             self.console.print("Error: There is no picture: name files, or a folder that has some.")
         before = f"{self.before:,} scored before, " if self.before else ""
         self.console.print(
             f"{self.scored:,} scored, {before}{self.failed:,} failed, "
             f"{self.found.skipped_in_words()}."
         )
+
+
+def _places(photos: list[str]) -> tuple[list[Path], dict[str, ValueError]]:
+    """Returns what was named, and what can be no path, with the reason."""
+    from diqa_utils.images import checked_path
+
+    places, refused = [], {}
+    for name in _names(photos):
+        try:
+            places.append(checked_path(name))
+        except ValueError as error:
+            refused[name] = error
+    return places, refused
 
 
 def _names(photos: list[str]) -> Iterator[str]:

@@ -52,6 +52,9 @@ REFERENCES = (8, 1, 1)
 #: The share of pictures whose rating is to lie in the interval around their score.
 CONFIDENCE = 0.9
 
+#: The share of calibration pictures that are usual in each of two ways; the others are flagged.
+USUAL_SHARE = 0.995
+
 
 @dataclass(frozen=True)
 class RatingsRun:

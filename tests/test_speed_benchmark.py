@@ -10,20 +10,15 @@ from benchmarks.speed import __main__ as command
 from benchmarks.speed import pictures, scoring, timing, training
 from diqa_utils.models import build_error_map_model
 
-PRECISIONS = ["float32", "bfloat16"]
 
-
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_step_is_that_of_the_tutorial_on_the_same_batch(precision, small_network):
+def test_a_step_is_that_of_the_tutorial_on_the_same_batch(small_network):
     pairs = pictures.pairs(1)[:, :, :96, :112]
-    assert training.check_the_step(pairs, precision) <= training.TOLERANCE[precision]
+    assert training.check_the_step(pairs) <= training.TOLERANCE
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_score_is_that_of_the_plain_network(precision, small_network):
+def test_a_score_is_that_of_the_plain_network(small_network):
     picture = pictures.pairs(1)[0, 1, :96, :112]
-    predictor = scoring.diqa(precision)
-    assert scoring.check_the_answer(predictor, picture) <= scoring.TOLERANCE[precision]
+    assert scoring.check_the_answer(scoring.diqa(), picture) <= scoring.TOLERANCE
 
 
 def test_answers_that_differ_stop_the_benchmark():
@@ -62,7 +57,7 @@ def test_operations_are_those_that_tensorflow_counts(monkeypatch):
 
 
 def test_every_part_has_its_module_and_unknown_ones_are_refused(capsys, monkeypatch):
-    for part in (*command.PARTS, command.COMPARISON):
+    for part in command.PARTS:
         assert find_spec(f"benchmarks.speed.{part}")
     monkeypatch.setattr("sys.argv", ["benchmarks.speed", "tea"])
     with pytest.raises(SystemExit):

@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from benchmarks.speed import machine, pictures
+from benchmarks.speed import pictures
 from benchmarks.speed.timing import in_turn, seconds
 from benchmarks.speed.training import (
     SHARE,
@@ -38,13 +38,11 @@ def measure() -> dict[str, Any]:
         "patches": loop(lambda: streamed, new_step(train_step)),
         "examples_kept": loop(lambda: kept, new_step(train_step)),
     }
-    if "bfloat16" in machine.precisions():
-        rungs["bfloat16"] = loop(lambda: kept, new_step(train_step), precision="bfloat16")
     times = in_turn(rungs, rounds=ROUNDS)
     # Alone, and seldom: the compiler itself takes long.
     xla = loop(lambda: kept, new_step(train_step, jit_compile=True))
     times |= in_turn({"xla": xla}, rounds=2)
-    worth = dict.fromkeys(("patches", "examples_kept", "bfloat16", "xla"), NUMBER * SHARE)
+    worth = dict.fromkeys(("patches", "examples_kept", "xla"), NUMBER * SHARE)
     per_picture = {
         name: seconds([time / worth.get(name, NUMBER) for time in rounds])
         for name, rounds in times.items()

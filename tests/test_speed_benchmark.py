@@ -7,13 +7,13 @@ import pytest
 import tensorflow as tf
 
 from benchmarks.speed import __main__ as command
-from benchmarks.speed import pictures, scoring, timing, training
+from benchmarks.speed import ladder, operations, pictures, scoring, timing
 from diqa_utils.models import build_error_map_model
 
 
 def test_a_step_is_that_of_the_tutorial_on_the_same_batch(small_network):
     pairs = pictures.pairs(1)[:, :, :96, :112]
-    assert training.check_the_step(pairs) <= training.TOLERANCE
+    assert ladder.check_the_step(pairs) <= ladder.TOLERANCE
 
 
 def test_a_score_is_that_of_the_plain_network(small_network):
@@ -44,7 +44,7 @@ def test_a_ratio_is_the_median_of_the_rounds():
 
 
 def test_operations_are_those_that_tensorflow_counts(monkeypatch):
-    monkeypatch.setattr("diqa_utils.models.CONVOLUTIONS", training.CONVOLUTIONS)
+    monkeypatch.setattr("diqa_utils.models.CONVOLUTIONS", operations.CONVOLUTIONS)
     model = build_error_map_model()
     graph = tf.function(lambda image: model(image)).get_concrete_function(
         tf.TensorSpec((1, 64, 64, 1))
@@ -53,7 +53,7 @@ def test_operations_are_those_that_tensorflow_counts(monkeypatch):
     options["output"] = "none"
     counted = tf.compat.v1.profiler.profile(graph.graph, options=options).total_float_ops
     # It counts biases and scales, too.
-    assert sum(training.forward_operations(64, 64)) == pytest.approx(counted, rel=0.05)
+    assert sum(operations.forward_operations(64, 64)) == pytest.approx(counted, rel=0.05)
 
 
 def test_every_part_has_its_module_and_unknown_ones_are_refused(capsys, monkeypatch):

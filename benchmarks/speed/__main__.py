@@ -1,7 +1,7 @@
 """Measures speed and memory beside the original tutorial.
 
     python -m benchmarks.speed                   # all parts: what `make bench` does
-    python -m benchmarks.speed training memory   # some of them
+    python -m benchmarks.speed ladder memory     # some of them
 
 What is known of the other parts is kept, if it was measured on this machine.
 """
@@ -19,7 +19,7 @@ from benchmarks.speed.timing import in_a_process
 from diqa_utils import notebook
 
 NAME = "speed"
-PARTS = ("training", "ladder", "normalization", "scoring", "memory")
+PARTS = ("ladder", "operations", "normalization", "scoring", "memory")
 
 
 def machine() -> dict[str, Any]:

@@ -1,9 +1,8 @@
-"""Memory and time per picture as the number of pictures grows."""
+"""The memory of a training as the number of pictures grows."""
 
 import platform
 import resource
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +33,9 @@ KEEPING: dict[str, dict[str, int]] = {
     "streaming": {"memory_limit": 0, "disk_limit": 0},
 }
 
-#: Pictures that are gone through, again and again where there are fewer: what memory and time do
-#: with the number of steps is not what they do with the number of pictures. And epochs at least:
-#: what is kept is of use from the second on.
+#: Pictures that are gone through, again and again where there are fewer: what memory does with the
+#: number of steps is not what it does with the number of pictures. And epochs at least: what is
+#: kept is of use from the second on.
 SEEN, EPOCHS = 4_000, 2
 
 
@@ -64,28 +63,18 @@ def load(folder: Path, split: str) -> tf.data.Dataset:
     return datasets.load("folder_iqa", split=split, seed=0, **settings)
 
 
-def train(number: int, keeping: str, folder: Path) -> dict[str, float]:
-    """Trains on so many pictures; returns the peak of memory and the seconds of a picture."""
-    rated = load(folder, f"rated[:{number}]")
-    model = build_error_map_model()
+def peak_of_training(number: int, keeping: str, folder: Path) -> float:
+    """Trains on so many pictures; returns the largest memory that this process has had, in MiB."""
+    batches = error_map_batches(
+        load(folder, f"rated[:{number}]"),
+        batch_size=BATCH,
+        patch_size=PATCH,
+        seed=0,
+        **KEEPING[keeping],
+    )
     held_out = error_map_batches(load(folder, "rated[-1:]"), batch_size=1)
-
-    def run(images: tf.data.Dataset, epochs: int) -> None:
-        batches = error_map_batches(
-            images, batch_size=BATCH, patch_size=PATCH, seed=0, **KEEPING[keeping]
-        )
-        train_error_map_model(model, batches, held_out, epochs=epochs, progress=False)
-
-    run(rated.take(BATCH), 1)  # what is slow the first time
     epochs = max(EPOCHS, SEEN // number)
-    start = time.perf_counter()
-    run(rated, epochs)
-    spent = (time.perf_counter() - start) / epochs / number
-    return {"peak_mib": peak_mib(), "s_per_picture": spent}
-
-
-def peak_mib() -> float:
-    """Returns the largest memory that this process has had, in MiB."""
+    train_error_map_model(build_error_map_model(), batches, held_out, epochs=epochs, progress=False)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if platform.system() == "Darwin" else 2**10)
 
@@ -98,7 +87,8 @@ def measure() -> dict[str, Any]:
         load(folder, "rated[:1]")  # builds it
         return {
             keeping: {
-                str(number): in_a_process(train, number, keeping, folder) for number in NUMBERS
+                str(number): in_a_process(peak_of_training, number, keeping, folder)
+                for number in NUMBERS
             }
             for keeping in KEEPING
         }

@@ -6,7 +6,7 @@
 DIQA as the paper has it is trained with one part left out at a time, with and without step 1 on
 more and more rated pictures, and with another choice where the sources disagree. Every run has the
 same number of steps, so that what differs is the part and not the time. Everything is small, so
-that a run takes a minute or two on two cores: pictures at half their size, patches and crops of 96
+that a run takes a few minutes on two cores: pictures at half their size, patches and crops of 96
 pixels, 400 steps of step 1 and as many of step 2. So the numbers compare with each other and with
 nothing else.
 

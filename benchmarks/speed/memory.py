@@ -33,10 +33,9 @@ KEEPING: dict[str, dict[str, int]] = {
     "streaming": {"memory_limit": 0, "disk_limit": 0},
 }
 
-#: Pictures that are gone through, again and again where there are fewer: what memory does with the
-#: number of steps is not what it does with the number of pictures. And epochs at least: what is
-#: kept is of use from the second on.
-SEEN, EPOCHS = 4_000, 2
+#: Steps of every training, over and over where there are fewer pictures: what memory does with the
+#: number of steps is not what it does with the number of pictures.
+STEPS = 125
 
 
 def make_database(folder: Path) -> None:
@@ -73,8 +72,9 @@ def peak_of_training(number: int, keeping: str, folder: Path) -> float:
         **KEEPING[keeping],
     )
     held_out = error_map_batches(load(folder, "rated[-1:]"), batch_size=1)
-    epochs = max(EPOCHS, SEEN // number)
-    train_error_map_model(build_error_map_model(), batches, held_out, epochs=epochs, progress=False)
+    model = build_error_map_model()
+    steps = batches.repeat().take(STEPS)
+    train_error_map_model(model, steps, held_out, epochs=1, progress=False)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if platform.system() == "Darwin" else 2**10)
 

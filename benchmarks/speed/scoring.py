@@ -1,13 +1,9 @@
 """Scoring pictures, beside the tutorial's call of `predict`."""
 
-import tempfile
-from pathlib import Path
-from statistics import median
 from typing import Any
 
 import keras
 import numpy as np
-from PIL import Image
 
 from benchmarks import original_tutorial
 from benchmarks.speed import pictures
@@ -18,9 +14,6 @@ from diqa_utils.models import build_error_map_model, build_score_model
 from diqa_utils.preprocessing import normalize
 
 ROUNDS = 15
-
-#: Photographs in the folder that is scored.
-FILES = 24
 
 #: How far a score may be from what the plain network says.
 TOLERANCE = 1e-5
@@ -46,28 +39,8 @@ def check_the_answer(predictor: Predictor, picture: np.ndarray) -> float:
     return agree("score", float(predictor.score(picture)), plain, tolerance=TOLERANCE)
 
 
-def folder_throughput(predictor: Any) -> dict[str, float]:
-    """Times a folder of JPEG files against the same pictures, decoded before."""
-    references = pictures.pairs(4)[:, 0]
-    with tempfile.TemporaryDirectory() as name:
-        for number in range(FILES):
-            file = Path(name) / f"{number:03}.jpg"
-            Image.fromarray(references[number % len(references)]).save(file, quality=90)
-        decoded = [np.asarray(Image.open(file)) for file in sorted(Path(name).iterdir())]
-        times = in_turn(
-            {"arrays": lambda: predictor.score(decoded), "folder": lambda: predictor.score(name)},
-            rounds=5,
-        )
-        found, expected = list(predictor.score(name).values()), predictor.score(decoded)
-    agree("scores of a folder", found, expected, tolerance=1e-6)
-    return {
-        "files_per_s": FILES / median(times["folder"]),
-        "share_of_network": ratios(times, "arrays", "folder")["ratio"],
-    }
-
-
 def measure() -> dict[str, Any]:
-    """Times one picture of the tutorial's size, and a folder."""
+    """Times one picture of the tutorial's size."""
     picture = pictures.pairs(1)[0, 1]
     _, tutorial = original_tutorial.build_models()
     predictors = {"extended": load_pretrained(), "diqa": diqa()}
@@ -86,5 +59,4 @@ def measure() -> dict[str, Any]:
             for name in predictors
         },
         "baseline_s": seconds(times["baseline"]),
-        "folder": folder_throughput(predictors["extended"]),
     }

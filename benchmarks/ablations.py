@@ -6,7 +6,7 @@
 DIQA as the paper has it is trained with one part left out at a time, with and without step 1 on
 more and more rated pictures, and with another choice where the sources disagree. Every run has the
 same number of steps, so that what differs is the part and not the time. Everything is small, so
-that a run takes a minute or two on two cores: pictures at half their size, patches and crops of 96
+that a run takes a few minutes on two cores: pictures at half their size, patches and crops of 96
 pixels, 400 steps of step 1 and as many of step 2. So the numbers compare with each other and with
 nothing else.
 
@@ -29,7 +29,6 @@ from keras import layers
 from benchmarks import real_data, results
 from diqa_utils import datasets
 from diqa_utils._internal.files import cache_folder, write_atomically
-from diqa_utils._internal.tensorflow import arithmetic, bfloat16_is_fast
 from diqa_utils.maps import (
     DEFAULT_ALPHA,
     DEFAULT_EXPONENT,
@@ -151,10 +150,7 @@ class Rated:
     validation: np.ndarray
 
     def inputs(self, variant: Variant) -> dict[str, np.ndarray]:
-        """What a variant's score model gets of every picture.
-
-        Made once, and not within the steps: those compute in bfloat16 where they can.
-        """
+        """What a variant's score model gets of every picture."""
         parts = np.array_split(np.arange(len(self.gray)), max(1, len(self.gray) // 100))
         grays = (np.float32(self.gray[rows] / 255) for rows in parts)
         normalized = np.concatenate([np.float16(seen(gray, variant)) for gray in grays])
@@ -233,9 +229,8 @@ def learn_error_maps(model: keras.Model, variant: Variant, seed: int, pictures: 
         lambda pair: patches_of_squares(error_map_example(pair, variant), CROP),
         num_parallel_calls=2,
     )
-    with arithmetic("auto"):
-        for normalized, target, reliability in batches.take(ERROR_MAP_STEPS).prefetch(4):
-            step(normalized, shaved(target), shaved(reliability))
+    for normalized, target, reliability in batches.take(ERROR_MAP_STEPS).prefetch(4):
+        step(normalized, shaved(target), shaved(reliability))
 
 
 def extractor_after_step_1(
@@ -289,13 +284,12 @@ def learn_ratings(
             optimizer.apply_gradients(zip(of_part, weights, strict=True))
 
     rng = np.random.default_rng(seed)
-    with arithmetic("auto"):
-        for chosen in drawn(rows, rng):
-            top, left = rng.integers(SIDE - CROP + 1, size=2)
-            crops = inputs["normalized"][chosen, top : top + CROP, left : left + CROP]
-            crops = crops[:, :, ::-1] if rng.random() < 0.5 else crops
-            batch = crops, inputs["hand_crafted"][chosen], quality[chosen]
-            step(*(part.astype(np.float32) for part in batch))
+    for chosen in drawn(rows, rng):
+        top, left = rng.integers(SIDE - CROP + 1, size=2)
+        crops = inputs["normalized"][chosen, top : top + CROP, left : left + CROP]
+        crops = crops[:, :, ::-1] if rng.random() < 0.5 else crops
+        batch = crops, inputs["hand_crafted"][chosen], quality[chosen]
+        step(*(part.astype(np.float32) for part in batch))
 
 
 def drawn(rows: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -308,8 +302,7 @@ def drawn(rows: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
 def predicted(model: keras.Model, inputs: dict[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
     """What a model says of whole pictures, (n, K)."""
     chosen = {name: np.float32(values[rows]) for name, values in inputs.items()}
-    with arithmetic("auto"):
-        return model.predict(chosen, batch_size=20, verbose=0)
+    return model.predict(chosen, batch_size=20, verbose=0)
 
 
 # --- The queue ------------------------------------------------------------------------------------
@@ -366,7 +359,6 @@ def main() -> None:
     results.write(
         NAME,
         {
-            "bfloat16": bfloat16_is_fast(),
             "pictures": pictures,
             "steps": {"error_maps": ERROR_MAP_STEPS, "ratings": SCORE_STEPS},
             "variants": collected(measured),

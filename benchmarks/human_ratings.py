@@ -20,7 +20,6 @@ import numpy as np
 
 from benchmarks import real_data, results
 from diqa_utils._internal.files import cache_folder
-from diqa_utils._internal.tensorflow import bfloat16_is_fast
 from diqa_utils.inference import load_predictor
 from diqa_utils.ratings.protocol import DatabasePart
 from diqa_utils.ratings.recipe import RatingsRecipe
@@ -68,7 +67,7 @@ def main() -> None:
         predictor: summary([trained_card(data, predictor, seed) for seed in seeds])
         for predictor, seeds in SEEDS.items()
     }
-    results.write(NAME, {"bfloat16": bfloat16_is_fast(), **measured})
+    results.write(NAME, measured)
 
 
 if __name__ == "__main__":

@@ -7,23 +7,18 @@ import pytest
 import tensorflow as tf
 
 from benchmarks.speed import __main__ as command
-from benchmarks.speed import pictures, scoring, timing, training
+from benchmarks.speed import ladder, operations, pictures, scoring, timing
 from diqa_utils.models import build_error_map_model
 
-PRECISIONS = ["float32", "bfloat16"]
 
-
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_step_is_that_of_the_tutorial_on_the_same_batch(precision, small_network):
+def test_a_step_is_that_of_the_tutorial_on_the_same_batch(small_network):
     pairs = pictures.pairs(1)[:, :, :96, :112]
-    assert training.check_the_step(pairs, precision) <= training.TOLERANCE[precision]
+    assert ladder.check_the_step(pairs) <= ladder.TOLERANCE
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_score_is_that_of_the_plain_network(precision, small_network):
+def test_a_score_is_that_of_the_plain_network(small_network):
     picture = pictures.pairs(1)[0, 1, :96, :112]
-    predictor = scoring.diqa(precision)
-    assert scoring.check_the_answer(predictor, picture) <= scoring.TOLERANCE[precision]
+    assert scoring.check_the_answer(scoring.diqa(), picture) <= scoring.TOLERANCE
 
 
 def test_answers_that_differ_stop_the_benchmark():
@@ -49,7 +44,7 @@ def test_a_ratio_is_the_median_of_the_rounds():
 
 
 def test_operations_are_those_that_tensorflow_counts(monkeypatch):
-    monkeypatch.setattr("diqa_utils.models.CONVOLUTIONS", training.CONVOLUTIONS)
+    monkeypatch.setattr("diqa_utils.models.CONVOLUTIONS", operations.CONVOLUTIONS)
     model = build_error_map_model()
     graph = tf.function(lambda image: model(image)).get_concrete_function(
         tf.TensorSpec((1, 64, 64, 1))
@@ -58,11 +53,11 @@ def test_operations_are_those_that_tensorflow_counts(monkeypatch):
     options["output"] = "none"
     counted = tf.compat.v1.profiler.profile(graph.graph, options=options).total_float_ops
     # It counts biases and scales, too.
-    assert sum(training.forward_operations(64, 64)) == pytest.approx(counted, rel=0.05)
+    assert sum(operations.forward_operations(64, 64)) == pytest.approx(counted, rel=0.05)
 
 
 def test_every_part_has_its_module_and_unknown_ones_are_refused(capsys, monkeypatch):
-    for part in (*command.PARTS, command.COMPARISON):
+    for part in command.PARTS:
         assert find_spec(f"benchmarks.speed.{part}")
     monkeypatch.setattr("sys.argv", ["benchmarks.speed", "tea"])
     with pytest.raises(SystemExit):

@@ -1,13 +1,17 @@
 """Measures speed and memory beside the original tutorial.
 
     python -m benchmarks.speed                   # all parts: what `make bench` does
-    python -m benchmarks.speed training memory   # some of them
-    python -m benchmarks.speed learned_metrics   # beside metrics of pyiqa, which this part needs
+    python -m benchmarks.speed ladder memory     # some of them
 
 What is known of the other parts is kept, if it was measured on this machine.
 """
 
 import argparse
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 from benchmarks import results
 from benchmarks.speed import measured
@@ -15,8 +19,26 @@ from benchmarks.speed.timing import in_a_process
 from diqa_utils import notebook
 
 NAME = "speed"
-PARTS = ("training", "ladder", "normalization", "scoring", "startup", "memory")
-COMPARISON = "learned_metrics"
+PARTS = ("ladder", "operations", "normalization", "scoring", "memory")
+
+
+def machine() -> dict[str, Any]:
+    """Returns processor, cores and versions."""
+    return {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        **{package: version(package) for package in ("tensorflow", "numpy")},
+    }
+
+
+def processor() -> str:
+    """Returns the processor's name, as Linux knows it."""
+    cpu_info = Path("/proc/cpuinfo")
+    lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
 
 
 def main() -> None:
@@ -25,17 +47,14 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    names = (*PARTS, COMPARISON)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(names)}")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}")
     parts = parser.parse_args().parts or PARTS
-    if unknown := set(parts) - set(names):
-        parser.error(f"there is no part {min(unknown)!r}: name some of {', '.join(names)}")
-    machine = in_a_process(measured, "machine")
-    known = notebook.results(NAME)
-    kept = known if known["machine"] == machine else {"machine": machine}
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"there is no part {min(unknown)!r}: name some of {', '.join(PARTS)}")
+    here, known = machine(), notebook.results(NAME)
+    kept = known if known["machine"] == here else {"machine": here}
     for part in parts:
-        found = in_a_process(measured, part)
-        kept |= found if part == "startup" else {part: found}
+        kept[part] = in_a_process(measured, part)
         results.write(NAME, kept)
 
 

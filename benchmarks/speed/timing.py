@@ -1,4 +1,4 @@
-"""Measuring several ways of doing one thing, in turn. Without TensorFlow: see `pyiqa_metric`."""
+"""Measuring several ways of doing one thing, in turn."""
 
 import multiprocessing
 import time

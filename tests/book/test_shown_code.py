@@ -6,7 +6,7 @@ import re
 import textwrap
 
 import pytest
-from book_source import CHAPTERS, code_cells, read_chapter
+from book_source import CHAPTERS, PAGES, code_cells, directive, read_chapter, texts, tokens
 
 from diqa_utils.notebook import show_source
 
@@ -20,6 +20,9 @@ LONGEST_BODY = 18
 
 #: Columns of a line that a page shows whole, as notebooks/ruff.toml has it.
 WIDEST_LINE = 76
+
+#: Columns of a line of fenced code that a page shows whole.
+WIDEST_FENCED_LINE = 75
 
 
 def shown_functions(chapter):
@@ -75,3 +78,15 @@ def test_shown_functions_are_not_cut_at_the_edge_of_a_page(chapter):
             lines = show_source(function).data.splitlines()
             wide = [line for line in lines if len(line) > WIDEST_LINE]
             assert not wide, f"{function.__name__}: {wide}"
+
+
+@pytest.mark.parametrize("page", [*CHAPTERS, *PAGES], ids=lambda path: path.name)
+def test_fenced_code_is_not_cut_at_the_edge_of_a_page(page):
+    fences = [
+        token.content
+        for text in texts(page)
+        for token in tokens(text)
+        if token.type == "fence" and not directive(token)[0]
+    ]
+    lines = "".join(fences).splitlines()
+    assert not [line for line in lines if len(line) > WIDEST_FENCED_LINE]

@@ -96,10 +96,10 @@ def opinions_of(score_model: keras.Model) -> keras.Model:
 def unusualness(score_model: keras.Model, statistics: tf.Tensor) -> tf.Tensor:
     """Says in two ways how far pictures are from those that a model learnt from.
 
-    The first is the root mean square of the standardised statistics: one for the training pictures,
-    large for what is no photograph, such as a flat field, a drawing, a page of text. The second is
-    the logarithm of the ratio of detail at half size and at full size: large where a picture was
-    enlarged smoothly.
+    The first is the fourth root of the mean fourth power of the standardised statistics: large if
+    a few of them are as in no photograph, as those of flat fields, drawings and pages of text are.
+    The second is the logarithm of the ratio of detail at half size and at full size: large where a
+    picture was enlarged smoothly.
 
     Args:
         score_model: Model of `build_extended_score_model`, trained.
@@ -111,9 +111,9 @@ def unusualness(score_model: keras.Model, statistics: tf.Tensor) -> tf.Tensor:
     Chapter: notebooks/11-human-ratings.ipynb
     """
     standardized = score_model.get_layer("standardized")(statistics)
-    spread = tf.sqrt(tf.reduce_mean(tf.square(standardized), axis=-1))
+    strangeness = tf.reduce_mean(standardized**4, axis=-1) ** 0.25
     smoothness = statistics[:, HALF_SIZE] - statistics[:, FULL_SIZE]
-    return tf.stack([spread, smoothness], axis=-1)
+    return tf.stack([strangeness, smoothness], axis=-1)
 
 
 def usual_limits(measured: np.ndarray, share: float) -> list[float]:

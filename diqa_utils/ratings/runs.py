@@ -53,7 +53,7 @@ REFERENCES = (8, 1, 1)
 CONFIDENCE = 0.9
 
 #: The share of calibration pictures that are usual in each of two ways; the others are flagged.
-USUAL_SHARE = 0.995
+USUAL_SHARE = 0.997
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,11 @@ from filelock import FileLock
 from diqa_utils._internal.files import cache_folder, source_fingerprint
 from diqa_utils.datasets.catalog import CATALOG
 from diqa_utils.datasets.database import Database
+from diqa_utils.datasets.files import DatabaseFiles, files_below
 
 if TYPE_CHECKING:
     import tensorflow as tf
     import tensorflow_datasets as tfds
-
-    from diqa_utils.datasets.files import DatabaseFiles
 
 #: The code whose change makes a built sample database stale.
 SAMPLE_SOURCES = (
@@ -38,6 +37,28 @@ SAMPLE_SOURCES = (
     "distortions/__init__.py",
     "preprocessing.py",
 )
+
+#: The code whose change makes the builds of people's own folders, and of partial copies, stale.
+READER_SOURCES = (
+    "images.py",
+    "datasets/builder.py",
+    "datasets/database.py",
+    "datasets/files.py",
+    "datasets/folder_iqa/folder_iqa_dataset_builder.py",
+    "datasets/pictures.py",
+    "datasets/rows.py",
+    "datasets/tables.py",
+)
+
+#: Settings of `folder_iqa`; no other database takes any.
+FOLDER_OPTIONS = ("scores", "columns", "separator", "decimal", "scale", "higher_is_better")
+
+#: Kinds of files that the library itself writes, a run beside its pictures for example. None of
+#: them is part of a database, so that they do not make a build stale.
+WRITTEN_HERE = frozenset({".json", ".jsonl", ".npz", ".h5", ".keras", ".lock", ".md"})
+
+#: What TFDS writes beside each record of a shard: two numbers and their checksums.
+BYTES_AROUND_A_RECORD = 16
 
 #: Encoded examples that are shuffled at a time: some 100 MB for pictures as large as LIVE's. They
 #: lie on the disk in a random order already, so this only changes it from epoch to epoch.
@@ -77,8 +98,6 @@ def find_files(name: str, data_dir: Path | None, manual_dir: Path | None) -> Pat
 
 def open_files(name: str, data_dir: Path | None, manual_dir: Path | None) -> DatabaseFiles:
     """Opens the files of a database."""
-    from diqa_utils.datasets.files import DatabaseFiles
-
     return DatabaseFiles(find_files(name, data_dir, manual_dir))
 
 
@@ -102,19 +121,58 @@ def make_builder(
     settings: dict[str, Any] = dict(options or {})
     if settings and name != "folder_iqa":
         raise TypeError(f"{name} takes no {', '.join(settings)}: only folder_iqa does.")
+    if unknown := [option for option in settings if option not in FOLDER_OPTIONS]:
+        known = ", ".join(FOLDER_OPTIONS)
+        raise TypeError(f"folder_iqa takes no {', '.join(unknown)}; its options are {known}.")
     if name == "sample_iqa":
         root /= f"{name}-{source_fingerprint(*SAMPLE_SOURCES)}"
     elif partial or name == "folder_iqa":
         files = find_files(name, data_dir, manual_dir)
-        root /= f"{database.folder}-{_contents_key(files, settings)}"
+        builds = root.glob(f"{database.folder}-*")
+        root /= f"{database.folder}-{contents_fingerprint(files, settings, leave_out=builds)}"
         if name == "folder_iqa":
             settings["folder"] = files
     if database.config:
         settings["config"] = database.config
-    builder = _builder_module(database).Builder(data_dir=root, **settings)
+    builder = _open_builder(database, root, settings)
     if partial:
         builder.complete = False
     return builder
+
+
+def _open_builder(
+    database: Database, root: Path, settings: dict[str, Any]
+) -> tfds.core.DatasetBuilder:
+    """Makes a builder, which reads what is built; checks that this is whole."""
+    make = _builder_module(database).Builder
+    place = root / database.folder / (database.config or "") / str(make.VERSION)
+    if not (place / "dataset_info.json").exists():
+        return make(data_dir=root, **settings)
+    try:
+        builder = make(data_dir=root, **settings)
+        _check_shards(builder)
+    except Exception as error:  # TFDS and protobuf have errors of many kinds
+        raise ValueError(
+            f"What was built of {database.name} is damaged: {error} Delete the folder "
+            f"{str(place)!r}, and it is built again."
+        ) from error
+    return builder
+
+
+def _check_shards(builder: tfds.core.DatasetBuilder) -> None:
+    """Raises a ValueError where shards are missing, or larger or smaller than they were."""
+    for name, split in builder.info.splits.items():
+        paths = [Path(path) for path in split.filepaths]
+        if missing := [path for path in paths if not path.is_file()]:
+            raise ValueError(f"{str(missing[0])!r} is missing.")
+        size = sum(path.stat().st_size for path in paths)
+        # TFDS counts whole files, or the records in them.
+        counted = split.num_bytes, split.num_bytes + BYTES_AROUND_A_RECORD * split.num_examples
+        if size not in counted:
+            raise ValueError(
+                f"the files of the part {name!r}, such as {str(paths[0])!r}, have {size:,} bytes "
+                f"and should have {counted[0]:,}."
+            )
 
 
 def find_built(name: str, data_dir: Path | None, *, partial: bool = False) -> bool:
@@ -161,6 +219,8 @@ def prepare(
             _build(builder, name)
         # Another builder, for this one has not read what another process may have written.
         builder = make_builder(name, data_dir, manual_dir, partial=partial, options=options)
+        if not builder.data_path.exists():
+            raise OSError(f"The files of {name} changed while they were read: start again.")
     return builder
 
 
@@ -228,13 +288,25 @@ def _usual_files_folder(name: str, data_dir: Path | None) -> Path:
     return database_root(data_dir) / "manual" / CATALOG[name].folder
 
 
-def _contents_key(folder: Path, settings: dict[str, Any]) -> str:
-    """Returns a short hash of how to read a folder and of what is in it."""
-    paths = [folder] if folder.is_file() else sorted(folder.rglob("*"), key=str)
-    stats = [(str(path), path.stat()) for path in paths if path.is_file()]
-    state = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-    content = json.dumps([settings, state], default=str, sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:12]
+def contents_fingerprint(
+    folder: Path, settings: dict[str, Any], *, leave_out: Iterable[Path] = ()
+) -> str:
+    """Returns a short hash of a folder with pictures, how to read it, and the code that reads it.
+
+    It changes with the path, the size and the times of every file, also of one that a link leads
+    to; that of the last change of its state cannot be set back, as `cp -p` does with the other.
+
+    Args:
+        folder: Folder or archive.
+        settings: Options of its reader.
+        leave_out: Folders in it that do not count.
+    """
+    paths = [folder] if folder.is_file() else files_below(folder, leave_out=leave_out)
+    stats = [(str(path), path.stat()) for path in paths if path.suffix not in WRITTEN_HERE]
+    state = [(name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in stats]
+    content = [source_fingerprint(*READER_SOURCES), settings, state]
+    text = json.dumps(content, default=str, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def _fetch(name: str, folder: Path) -> None:

@@ -48,11 +48,12 @@ class Table:
         """
         for title in columns.values():
             if self.titles.count(title) != 1:
-                how = "twice" if title in self.titles else "not"
-                raise ValueError(
-                    f"{self.name!r} has the column {title!r} {how}; its columns are "
-                    f"{', '.join(self.titles) or 'none'}."
+                has = (
+                    f"has the column {title!r} twice"
+                    if title in self.titles
+                    else (f"has no column {title!r}")
                 )
+                raise ValueError(f"{self.name!r} {has}; it has {', '.join(self.titles)}.")
         places = {name: self.titles.index(title) for name, title in columns.items()}
         for place, row in self.rows:
             if surplus := [cell for cell in row[len(self.titles) :] if cell]:

@@ -326,7 +326,7 @@ def test_a_folder_that_changes_while_it_is_read_is_named(own, monkeypatch):
     [
         ("dataset_info.json", lambda content: content[:-20], "Failed to load JSON"),
         ("dataset_info.json", None, "'dataset_info.json' is missing"),
-        ("metadata.json", lambda content: content[:-20], "Expecting"),
+        ("metadata.json", lambda content: content[:-20], "Unterminated"),
         ("metadata.json", lambda content: content.replace(b"0.2", b"0.2,1", 1), "is damaged"),
         ("*tfrecord*", lambda content: content[:-20], "'folder_iqa-rated.tfrecord.*cannot be read"),
         ("*tfrecord*", lambda content: content * 2, "has 4 records and should have 2"),

@@ -38,16 +38,18 @@ SAMPLE_SOURCES = (
     "preprocessing.py",
 )
 
-#: The code whose change makes the builds of people's own folders, and of partial copies, stale.
+#: The code that, with a database's own builder, reads people's folders and partial copies: its
+#: change makes their builds stale.
 READER_SOURCES = (
     "images.py",
     "datasets/builder.py",
     "datasets/database.py",
     "datasets/files.py",
-    "datasets/folder_iqa/folder_iqa_dataset_builder.py",
+    "datasets/matlab.py",
     "datasets/pictures.py",
     "datasets/rows.py",
     "datasets/tables.py",
+    "datasets/tid2013/tid2013_dataset_builder.py",
 )
 
 #: Settings of `folder_iqa`; no other database takes any.
@@ -129,7 +131,9 @@ def make_builder(
     elif partial or name == "folder_iqa":
         files = find_files(name, data_dir, manual_dir)
         builds = root.glob(f"{database.folder}-*")
-        root /= f"{database.folder}-{contents_fingerprint(files, settings, leave_out=builds)}"
+        code = source_fingerprint(*READER_SOURCES, _builder_source(database))
+        key = contents_fingerprint(files, [code, settings], leave_out=builds)
+        root /= f"{database.folder}-{key}"
         if name == "folder_iqa":
             settings["folder"] = files
     if database.config:
@@ -301,9 +305,13 @@ def table(builder: tfds.core.DatasetBuilder, split: str) -> dict[str, np.ndarray
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
+def _builder_source(database: Database) -> str:
+    return f"datasets/{database.folder}/{database.folder}_dataset_builder.py"
+
+
 def _builder_module(database: Database) -> Any:
-    folder = database.folder
-    return importlib.import_module(f"diqa_utils.datasets.{folder}.{folder}_dataset_builder")
+    path = PurePath("diqa_utils", _builder_source(database)).with_suffix("")
+    return importlib.import_module(".".join(path.parts))
 
 
 def _usual_files_folder(name: str, data_dir: Path | None) -> Path:
@@ -311,25 +319,22 @@ def _usual_files_folder(name: str, data_dir: Path | None) -> Path:
     return database_root(data_dir) / "manual" / CATALOG[name].folder
 
 
-def contents_fingerprint(
-    folder: Path, settings: dict[str, Any], *, leave_out: Iterable[Path] = ()
-) -> str:
-    """Returns a short hash of a folder with pictures, how to read it, and the code that reads it.
+def contents_fingerprint(folder: Path, reading: Any, *, leave_out: Iterable[Path] = ()) -> str:
+    """Returns a short hash of a folder with pictures and of how it is read.
 
     It changes with the path, the size and the times of every file, also of one that a link leads
     to; that of the last change of its state cannot be set back, as `cp -p` does with the other.
 
     Args:
         folder: Folder or archive.
-        settings: Options of its reader.
+        reading: What else is to change the hash: options and code of the reader.
         leave_out: Folders in it that do not count.
     """
     paths = [folder] if folder.is_file() else files_below(folder, leave_out=leave_out)
     stats = [(str(path), path.stat()) for path in paths if path.suffix not in WRITTEN_HERE]
     state = [(name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in stats]
-    content = [source_fingerprint(*READER_SOURCES), settings, state]
-    text = json.dumps(content, default=str, sort_keys=True)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    content = json.dumps([reading, state], default=str, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 def _fetch(name: str, folder: Path) -> None:

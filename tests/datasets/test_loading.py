@@ -397,3 +397,15 @@ def test_a_change_of_any_module_that_makes_the_images_makes_builds_stale():
     assert "diqa_utils.distortions.common" in used
     files = {Path(sys.modules[name].__file__).relative_to(package).as_posix() for name in used}
     assert files <= set(storage.SAMPLE_SOURCES)
+
+
+def test_a_change_of_any_module_that_reads_makes_builds_of_own_folders_stale():
+    package = Path(diqa_utils.__file__).parent
+    known = {*storage.READER_SOURCES, storage._builder_source(CATALOG["folder_iqa"])}
+    needless = {"datasets/catalog.py", "_internal/startup.py"}
+    for source in known - {"images.py"}:
+        text = (package / source).read_text()
+        modules = re.findall(r"^from diqa_utils\.([\w.]+) import", text, flags=re.MULTILINE)
+        files = {f"{module.replace('.', '/')}.py" for module in modules}
+        used = {file for file in files if (package / file).is_file()}
+        assert used <= known | needless, source

@@ -2,7 +2,8 @@
 
     python -m tests.fuzz.tables --number 3000
 
-`--number` is that of MATLAB files; of spreadsheets and text tables there are a third as many each.
+`--number` is that of MATLAB files; of spreadsheets, text tables and archives there are a third as
+many each.
 SciPy reads thousands of MATLAB files in one process here; those that bring it down, hang it, or
 are one of fifty go through the library itself, which starts a process for each.
 """
@@ -11,15 +12,19 @@ import argparse
 import io
 import multiprocessing
 import sys
+import tempfile
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, TimeoutError
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 import numpy as np
 import openpyxl
 import scipy.io
 
+from diqa_utils.datasets.files import DatabaseFiles
 from diqa_utils.datasets.matlab import lists_in, read_variables
 from diqa_utils.datasets.rows import to_number
 from diqa_utils.datasets.tables import csv_rows, parse_table, sheet_rows
@@ -105,6 +110,32 @@ def read_damaged_tables(number: int, seed: int) -> Counter:
     return counts
 
 
+def read_damaged_archives(number: int, seed: int) -> Counter:
+    """Counts what becomes of damaged archives with a table and pictures."""
+    rng, counts = np.random.default_rng(seed), Counter()
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("own/scores.csv", "image,score\n1.png,0.5\n2.png,0.7\n")
+        for name in ("own/1.png", "own/2.png"):
+            file.writestr(name, rng.bytes(600))
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder, "a.zip")
+        for _ in range(number):
+            place.write_bytes(mutated(archive.getvalue(), rng))
+            counts += _outcome(lambda: _read_archive(place))
+    return counts
+
+
+def _read_archive(place: Path) -> None:
+    with DatabaseFiles(place) as files:
+        csv_rows(files.read("scores.csv"), name="a.csv", columns=("image", "score"))
+        missing, problems = files.problems(["1.png", "2.png"])
+        if missing or problems:
+            raise FileNotFoundError(missing or problems[0])
+        for name in ("1.png", "2.png"):
+            files.read(name)
+
+
 def _read_table(content: bytes, name: str) -> None:
     if name.endswith(".xlsx"):
         sheet_rows(content, name, sheet="Sheet")
@@ -117,8 +148,8 @@ def _read_table(content: bytes, name: str) -> None:
 def _outcome(read) -> Counter:
     try:
         read()
-    except ValueError as error:
-        named = "'a." in str(error) and type(error) is ValueError
+    except (ValueError, FileNotFoundError) as error:
+        named = "a." in str(error) and type(error) in (ValueError, FileNotFoundError)
         return Counter({"a sentence": named, f"a raw {type(error).__name__}": not named})
     except Exception as error:
         return Counter({f"a raw {type(error).__name__}": 1})
@@ -148,6 +179,7 @@ def main() -> None:
     for kind, read, number in (
         ("MATLAB files", read_damaged_matlab, settings.number),
         ("spreadsheets, and as many text tables", read_damaged_tables, settings.number // 3),
+        ("archives", read_damaged_archives, settings.number // 3),
     ):
         counts = read(number, settings.seed)
         print(f"{number} {kind}:", dict(+counts))

@@ -103,11 +103,12 @@ class Builder(IqaBuilder):
         table = self._table(files)
         rows = list(table.cells(self._titles(table), needed=NEEDED))
         decimal = self._decimal or _decimal(table, [cells for _, cells in rows])
-        beside = posixpath.dirname(files.path_of(self._scores))
+        beside = posixpath.dirname(files.path_of(files.inside(self._scores)))
         return [self._row(place, cells, decimal, files, beside) for place, cells in rows]
 
     def _table(self, files: DatabaseFiles) -> Table:
-        return parse_table(files.read(self._scores), self._scores, separator=self._separator)
+        name = files.inside(self._scores)
+        return parse_table(files.read(name), name, separator=self._separator)
 
     def _titles(self, table: Table) -> dict[str, str]:
         """Returns the titles of the columns that the table has, by their names here."""

@@ -111,6 +111,7 @@ def test_pictures_of_any_kind_come_out_as_read_image_shows_them(tmp_path, kind):
         ("image,score\nbild.jpg\n", r"line 2 of 'scores.csv' is too short: score is missing"),
         ("image,score\nbild.jpg,1,2\n", r"line 2 of 'scores.csv' has more cells than titles: '2'"),
         ("image,score\nbild.jpg,1\nbild.jpg,1\n", r"line 3 .*'bild.jpg' is there already, in li"),
+        ("image,score\nbild.jpg,1\n./bild.jpg,1\n", r"line 3 .*'bild.jpg' is there already, in"),
         ("image,score\n", r"folder_iqa has no rows"),
         ("", r"'scores.csv' has no column image, score; it has none"),
         (
@@ -209,7 +210,7 @@ def test_a_spreadsheet_is_a_table(tmp_path):
     for row in (["Image name", "MOS", None], ["00001.jpg", 61.5, None], [None], [17, 20, None]):
         book.active.append(row)
     book.save(tmp_path / "own" / "scores.xlsx")
-    settings = {"scores": "scores.xlsx", "scale": (0, 100)}
+    settings = {"scores": str(tmp_path / "own" / "scores.xlsx"), "scale": (0, 100)}
     settings |= {"manual_dir": tmp_path / "own", "data_dir": tmp_path}
     read = datasets.read_table("folder_iqa", split="rated", **settings)
     rows = dict(zip(read["image_id"], read["score"], strict=True))

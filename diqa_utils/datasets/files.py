@@ -163,7 +163,7 @@ class DatabaseFiles:
         if self.root.is_file():
             yield from self._in_zip(self.root)
             return
-        paths = list(files_below(self.root))
+        paths = [path for path in files_below(self.root) if path.is_file()]
         yield from (_on_disk(path, self.root) for path in paths)
         for path in paths:
             if path.parent == self.root and path.suffix.lower() == ".zip":
@@ -192,7 +192,8 @@ class DatabaseFiles:
 def files_below(folder: Path, *, leave_out: Iterable[Path] = ()) -> Iterator[Path]:
     """Yields the files below a folder, in one order.
 
-    Links are followed, and each folder is entered once, however many links lead to it.
+    Links are followed, and each folder is entered once, however many links lead to it. A link to
+    one that was entered before is yielded itself.
 
     Args:
         folder: Where to look.
@@ -202,6 +203,8 @@ def files_below(folder: Path, *, leave_out: Iterable[Path] = ()) -> Iterator[Pat
     for place, folders, names in os.walk(folder, followlinks=True):
         if os.path.realpath(place) in entered:
             folders.clear()
+            if os.path.islink(place):
+                yield Path(place)
             continue
         entered.add(os.path.realpath(place))
         folders.sort()

@@ -331,10 +331,16 @@ def contents_fingerprint(folder: Path, reading: Any, *, leave_out: Iterable[Path
         leave_out: Folders in it that do not count.
     """
     paths = [folder] if folder.is_file() else files_below(folder, leave_out=leave_out)
-    stats = [(str(path), path.stat()) for path in paths if path.suffix not in WRITTEN_HERE]
-    state = [(name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in stats]
+    state = [_state(path) for path in paths if path.suffix not in WRITTEN_HERE]
     content = json.dumps([reading, state], default=str, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+def _state(path: Path) -> tuple[str | int, ...]:
+    if path.is_dir():  # a link to a folder that counts already
+        return str(path), str(path.resolve())
+    stat = path.stat()
+    return str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def _fetch(name: str, folder: Path) -> None:

@@ -48,12 +48,9 @@ class Table:
         """
         for title in columns.values():
             if self.titles.count(title) != 1:
-                has = (
-                    f"has the column {title!r} twice"
-                    if title in self.titles
-                    else (f"has no column {title!r}")
-                )
-                raise ValueError(f"{self.name!r} {has}; it has {', '.join(self.titles)}.")
+                has = "the column twice:" if title in self.titles else "no column"
+                titles = ", ".join(self.titles) or "none"
+                raise ValueError(f"{self.name!r} has {has} {title!r}; it has {titles}.")
         places = {name: self.titles.index(title) for name, title in columns.items()}
         for place, row in self.rows:
             if surplus := [cell for cell in row[len(self.titles) :] if cell]:

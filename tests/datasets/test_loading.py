@@ -296,6 +296,18 @@ def test_a_build_is_never_used_for_another_table_picture_or_option(own, tmp_path
     assert scores_and_pixels(swapped)["linked/b.png"] == (pytest.approx(0.2), 30)
 
 
+def test_a_build_is_never_used_for_another_folder_behind_a_link(own):
+    folder = own["manual_dir"]
+    for shade in (40, 50):
+        made_up.write(folder, f"a{shade}/b.png", made_up.picture(shade, "png"))
+        (folder / "linked").unlink()
+        (folder / "linked").symlink_to(folder / f"a{shade}")
+        assert scores_and_pixels(own)["linked/b.png"] == (pytest.approx(0.9), shade)
+    (folder / "linked").unlink()
+    (folder / "linked").symlink_to(folder / "a40")
+    assert scores_and_pixels(own)["linked/b.png"] == (pytest.approx(0.9), 40)
+
+
 def test_a_build_is_used_again_if_only_something_else_changed(own, capsys, monkeypatch):
     first = scores_and_pixels(own)
     capsys.readouterr()

@@ -118,7 +118,7 @@ def test_pictures_of_any_kind_come_out_as_read_image_shows_them(tmp_path, kind):
             "photo,score\nbild.jpg,1\n",
             r"'scores.csv' has no column image; it has photo, score. Say",
         ),
-        ("image,score,score\nbild.jpg,1,1\n", r"'scores.csv' has the column 'score' twice"),
+        ("image,score,score\nbild.jpg,1,1\n", r"'scores.csv' has the column twice: 'score'"),
         (b"\xff\xfe\x00d", r"'scores.csv' is not a text file in UTF-8"),
         ("image,score,level\nbild.jpg,1,1.5\n", r"line 2 .*: level is '1.5', which is no whole"),
         ("image,score,level\nbild.jpg,1,low\n", r"line 2 of 'scores.csv': level is 'low', which"),

@@ -252,6 +252,16 @@ PICTURE_FAULTS = [
         r"'été 2024/bild 1.png' has 9 x 9 pixels and its reference '.*größe 0.png' has 8 x 12",
     ),
     (
+        made_up.overwrite(
+            "été 2024/bild 1.png", b"GIF89a" + b"\xff" * 4 + made_up.picture(4, "gif")[10:]
+        ),
+        r"'été 2024/bild 1.png' is too large to decode safely",
+    ),
+    (
+        made_up.overwrite("été 2024/bild 1.png", b"P6 7\x01\x80 9 255 "),
+        r"'été 2024/bild 1.png' is damaged and cannot be decoded",
+    ),
+    (
         made_up.overwrite("été 2024/bild 1.png", b"words"),
         r"'été 2024/bild 1.png' is not a picture file of a known kind",
     ),

@@ -160,8 +160,8 @@ def _open_builder(
         _check_shards(builder)
     except Exception as error:  # TFDS and protobuf have errors of many kinds
         raise ValueError(
-            f"What was built of {database.name} is damaged: {error} Delete {str(place)!r}, and it "
-            "is built again."
+            f"What was built of {database.name} is damaged: {str(error).rstrip('.')}. Delete "
+            f"{str(place)!r}, and it is built again."
         ) from error
     return builder
 

@@ -30,6 +30,19 @@ Partial = Annotated[bool, typer.Option("--partial", help="Accept a copy that lac
 Scores = Annotated[
     str | None, typer.Option(help="For folder_iqa: the table of scores, as a path in the folder.")
 ]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME=TITLE,...",
+        help="For folder_iqa: titles of its columns, such as image=photo,score=vote.",
+    ),
+]
+Separator = Annotated[
+    str | None, typer.Option(help="For folder_iqa: what stands between the cells of its table.")
+]
+Decimal = Annotated[
+    str | None, typer.Option(metavar="SIGN", help="For folder_iqa: the sign before decimals.")
+]
 Scale = Annotated[
     tuple[float, float] | None,
     typer.Option(metavar="LOWEST HIGHEST", help="For folder_iqa: the ends of its scale."),
@@ -91,9 +104,23 @@ def message(error: Exception) -> str:
 
 
 def own_folder_options(
-    scores: str | None, scale: tuple[float, float] | None, lower_is_better: bool
+    scores: str | None,
+    columns: str | None,
+    separator: str | None,
+    decimal: str | None,
+    scale: tuple[float, float] | None,
+    lower_is_better: bool,
 ) -> dict[str, Any]:
     """Only what was given: no other database than folder_iqa takes any."""
-    options: dict[str, Any] = {"scores": scores, "scale": scale}
+    options: dict[str, Any] = {"scores": scores, "decimal": decimal, "scale": scale}
+    options["columns"] = None if columns is None else _titles(columns)
+    options["separator"] = "\t" if separator in ("\\t", "tab") else separator
     options["higher_is_better"] = False if lower_is_better else None
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _titles(columns: str) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in columns.split(",")]
+    if wrong := ["".join(pair) for pair in pairs if not (pair[0] and pair[2])]:
+        raise ValueError(f"--columns has {wrong[0]!r}: give it as image=TITLE,score=TITLE.")
+    return {name.strip(): title.strip() for name, _, title in pairs}

@@ -8,13 +8,16 @@ from rich.console import Console
 from diqa_utils import datasets
 from diqa_utils.cli.common import (
     PLAIN,
+    Columns,
     DataDir,
+    Decimal,
     LowerIsBetter,
     ManualDir,
     Name,
     Partial,
     Scale,
     Scores,
+    Separator,
     errors_in_words,
     own_folder_options,
 )
@@ -41,6 +44,9 @@ def prepare(
         bool, typer.Option("--download", help="Fetch the files first, for biq2021.")
     ] = False,
     scores: Scores = None,
+    columns: Columns = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
     scale: Scale = None,
     lower_is_better: LowerIsBetter = False,
 ) -> None:
@@ -52,7 +58,7 @@ def prepare(
             manual_dir=manual_dir,
             partial=partial,
             download=download,
-            **own_folder_options(scores, scale, lower_is_better),
+            **own_folder_options(scores, columns, separator, decimal, scale, lower_is_better),
         )
         counts = ", ".join(f"{len(dataset):,} in {part!r}" for part, dataset in parts.items())
         typer.echo(f"{name} is ready: {counts}.")
@@ -65,6 +71,9 @@ def verify(
     manual_dir: ManualDir = None,
     partial: Partial = False,
     scores: Scores = None,
+    columns: Columns = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
     scale: Scale = None,
     lower_is_better: LowerIsBetter = False,
 ) -> None:
@@ -78,7 +87,7 @@ def verify(
             data_dir=data_dir,
             manual_dir=manual_dir,
             partial=partial,
-            **own_folder_options(scores, scale, lower_is_better),
+            **own_folder_options(scores, columns, separator, decimal, scale, lower_is_better),
         )
     typer.echo(str(report))
     if not report.ok:

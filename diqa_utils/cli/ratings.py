@@ -9,8 +9,10 @@ import typer
 
 from diqa_utils._internal.files import write_atomically
 from diqa_utils.cli.common import (
+    Columns,
     Database,
     DataDir,
+    Decimal,
     LowerIsBetter,
     ManualDir,
     Partial,
@@ -18,6 +20,7 @@ from diqa_utils.cli.common import (
     Pristine,
     Scale,
     Scores,
+    Separator,
     errors_in_words,
     own_folder_options,
 )
@@ -47,6 +50,9 @@ def train(
     manual_dir: ManualDir = None,
     partial: Partial = False,
     scores: Scores = None,
+    columns: Columns = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
     scale: Scale = None,
     lower_is_better: LowerIsBetter = False,
 ) -> None:
@@ -66,7 +72,7 @@ def train(
             data_dir=data_dir,
             manual_dir=manual_dir,
             partial=partial,
-            options=own_folder_options(scores, scale, lower_is_better),
+            options=own_folder_options(scores, columns, separator, decimal, scale, lower_is_better),
         )
         run = runs.RatingsRun(part, str(folder), pristine=pristine, pictures=pictures)
         _print_card(run.train(settings), folder)
@@ -106,6 +112,9 @@ def evaluate(
     manual_dir: ManualDir = None,
     partial: Partial = False,
     scores: Scores = None,
+    columns: Columns = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
     scale: Scale = None,
     lower_is_better: LowerIsBetter = False,
 ) -> None:
@@ -124,7 +133,7 @@ def evaluate(
             data_dir=data_dir,
             manual_dir=manual_dir,
             partial=partial,
-            options=own_folder_options(scores, scale, lower_is_better),
+            options=own_folder_options(scores, columns, separator, decimal, scale, lower_is_better),
         )
         if repeats is None:
             results: list[Any] = [runs.measure(predictor, part)]

@@ -98,8 +98,11 @@ def load(
             has must still be right and have its pictures.
         download: True fetches the files first, for a database that may be fetched (`biq2021`).
         **options: Settings of "folder_iqa" alone: `scores`, the name of its table ("scores.csv");
-            `scale`, the lowest and the highest score that there can be, (0, 1) if not given; and
-            `higher_is_better`, True if not given.
+            `columns`, the titles of its columns where they are not understood, for example
+            {"image": "photo", "score": "mean vote"}; `separator`, what stands between its cells,
+            and `decimal`, "." or ",", both found out if not given; `scale`, the lowest and the
+            highest score that there can be, (0, 1) if not given; and `higher_is_better`, True if
+            not given.
 
     Returns:
         A dataset of feature dictionaries; for `split=None` a dictionary of datasets by split.

@@ -15,7 +15,7 @@ from diqa_utils.datasets.catalog import CATALOG
 from diqa_utils.datasets.database import Database
 from diqa_utils.datasets.files import DatabaseFiles
 from diqa_utils.datasets.pictures import encoded, same_shape_problem
-from diqa_utils.datasets.rows import Row, check_rows, part_of
+from diqa_utils.datasets.rows import Row, check_rows, part_of, picture_names, told
 
 #: References that are kept encoded in memory while a database is built.
 REFERENCES_KEPT = 128
@@ -141,6 +141,7 @@ class IqaBuilder(tfds.core.dataset_builder.ShardBasedBuilder, abc.ABC):
         files = self.files or DatabaseFiles(Path(dl_manager.manual_dir))
         rows = self.read_rows(files)
         check_rows(rows, self.database, complete=self.complete)
+        check_files(rows, files)
         parts: dict[str, list[Row]] = {part: [] for part in self.database.counts}
         for index in np.random.default_rng(ORDER_SEED).permutation(len(rows)):
             parts.setdefault(part_of(rows[index], self.database), []).append(rows[index])
@@ -165,3 +166,17 @@ class IqaBuilder(tfds.core.dataset_builder.ShardBasedBuilder, abc.ABC):
             for number, example in enumerate(examples):
                 yield number, example
                 progress.update()
+
+
+def check_files(rows: list[Row], files: DatabaseFiles) -> None:
+    """Looks whether the pictures of all rows are there, before any of them is decoded.
+
+    Raises:
+        FileNotFoundError: If there is none of a name.
+        ValueError: If there are several of a name, or a file is empty.
+    """
+    missing, problems = files.problems(picture_names(rows))
+    if missing:
+        raise FileNotFoundError(told([missing, *problems]))
+    if problems:
+        raise ValueError(told(problems))

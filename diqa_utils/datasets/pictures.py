@@ -58,7 +58,7 @@ def _is_plain(content: bytes) -> bool:
                 and not image.has_transparency_data
                 and image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT
             )
-    except Exception:  # no picture, or damaged: `decode_image` says which
+    except Exception:  # no picture, damaged, or too large: `decode_image` says which
         return False
 
 

@@ -1,13 +1,17 @@
 """The rows of a database: what its score files say about each picture, checked."""
 
-import csv
-import io
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from diqa_utils.datasets.database import Database
+
+#: Whole numbers are stored in 32 bits.
+LARGEST_WHOLE_NUMBER = 2**31 - 1
+
+#: What people's scales are, from the narrowest, to be proposed where a score is off the scale.
+USUAL_SCALES = ((0, 1), (1, 5), (0, 5), (1, 10), (0, 10), (0, 100))
 
 #: How many problems a message lists before it says how many more there are.
 PROBLEMS_IN_A_MESSAGE = 5
@@ -47,55 +51,44 @@ def to_number(text: object, *, place: str, column: str) -> float:
 def to_whole_number(text: object, *, place: str, column: str) -> int:
     """Reads a whole number, or raises a ValueError that says where there is none."""
     number = to_number(text, place=place, column=column)
-    if not number.is_integer():
+    if not number.is_integer() or abs(number) > LARGEST_WHOLE_NUMBER:
         raise ValueError(f"{place}: {column} is {text!r}, which is no whole number.")
     return int(number)
-
-
-def csv_rows(content: bytes, *, name: str, columns: Sequence[str]) -> Iterator[tuple[str, dict]]:
-    """Yields the place and the cells of each row of a CSV file with at least these columns.
-
-    Empty lines are passed over, and so are cells beyond the last title that hold nothing.
-
-    Raises:
-        ValueError: If the file is no table, or a row has too few cells or too many.
-    """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{name!r} is not a text file in UTF-8: {error}.") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    titles = [title.strip() for title in reader.fieldnames or []]
-    if repeated := [title for title in titles if title and titles.count(title) > 1]:
-        raise ValueError(f"{name!r} has the column {repeated[0]!r} twice.")
-    missing = [column for column in columns if column not in titles]
-    if missing:
-        raise ValueError(
-            f"{name!r} has no column {', '.join(missing)}; it has {', '.join(titles) or 'none'}."
-        )
-    reader.fieldnames = titles
-    for cells in reader:
-        place = f"line {reader.line_num} of {name!r}"
-        surplus = [cell for cell in cells.pop(None, []) if cell.strip()]
-        if surplus:
-            raise ValueError(f"{place} has more cells than titles: {surplus[0]!r}.")
-        short = [column for column in columns if not (cells[column] or "").strip()]
-        if short:
-            raise ValueError(f"{place} is too short: {', '.join(short)} is missing.")
-        yield place, {title: (cell or "").strip() for title, cell in cells.items()}
 
 
 def row_problems(rows: Sequence[Row], database: Database) -> Iterator[str]:
     """Yields what is wrong with single rows: ids that occur twice, scores off the scale."""
     seen: dict[str, str] = {}
+    remedy = _other_scale(rows) if database.name == "folder_iqa" else ""
     for row in rows:
         if row.image_id in seen:
             yield f"{row.place}: {row.image_id!r} is there already, in {seen[row.image_id]}."
         seen[row.image_id] = row.place
+        if row.score_std is not None and row.score_std < 0:
+            yield f"{row.place}: the deviation {row.score_std:g} is less than zero."
         # The score of a flagged row may be no opinion: LIVE's pristine copies have 0.
         if not row.flagged and row.score not in database.scale:
             scale = f"{database.scale.lowest:g} to {database.scale.highest:g}"
-            yield f"{row.place}: the score {row.score:g} is outside of the scale, {scale}."
+            yield f"{row.place}: the score {row.score:g} is outside of the scale, {scale}{remedy}."
+            remedy = ""
+
+
+def _other_scale(rows: Sequence[Row]) -> str:
+    """Says which scale the scores look like, and how to choose it."""
+    scores = [row.score for row in rows] or [0.0]
+    least, most = min(scores), max(scores)
+    fitting = [pair for pair in USUAL_SCALES if pair[0] <= least and most <= pair[1]]
+    low, high = fitting[0] if fitting else (math.floor(least), math.ceil(most))
+    return (
+        f". The scores run from {least:g} to {most:g}: if they can lie between {low} and {high}, "
+        f"say --scale {low} {high} (scale=({low}, {high}) in Python)"
+    )
+
+
+def picture_names(rows: Iterable[Row]) -> list[str]:
+    """Returns the files of the pictures and references of rows, each once."""
+    names = (name for row in rows for name in (row.distorted, row.reference) if name)
+    return list(dict.fromkeys(names))
 
 
 def part_of(row: Row, database: Database) -> str:
@@ -138,8 +131,12 @@ def all_problems(rows: Sequence[Row], database: Database, *, complete: bool) -> 
 
 def check_rows(rows: Sequence[Row], database: Database, *, complete: bool) -> None:
     """Raises a ValueError with the first problems of the rows, and the number of all others."""
-    problems = all_problems(rows, database, complete=complete)
-    if problems:
-        more = len(problems) - PROBLEMS_IN_A_MESSAGE
-        rest = [f"And {more} more."] if more > 0 else []
-        raise ValueError(" ".join([*problems[:PROBLEMS_IN_A_MESSAGE], *rest]))
+    if problems := all_problems(rows, database, complete=complete):
+        raise ValueError(told(problems))
+
+
+def told(problems: Sequence[str]) -> str:
+    """Returns the first problems as one text, and the number of all if there are more."""
+    more = len(problems) - PROBLEMS_IN_A_MESSAGE
+    rest = [f"And {more:,} more."] if more > 0 else []
+    return " ".join([*problems[:PROBLEMS_IN_A_MESSAGE], *rest])

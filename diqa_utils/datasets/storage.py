@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock
 
-from diqa_utils._internal.files import cache_folder, source_fingerprint
+from diqa_utils._internal.files import cache_folder, source_fingerprint, write_atomically
 from diqa_utils.datasets.catalog import CATALOG
 from diqa_utils.datasets.database import Database
+from diqa_utils.datasets.files import DatabaseFiles, files_below
 
 if TYPE_CHECKING:
     import tensorflow as tf
     import tensorflow_datasets as tfds
-
-    from diqa_utils.datasets.files import DatabaseFiles
 
 #: The code whose change makes a built sample database stale.
 SAMPLE_SOURCES = (
@@ -38,6 +37,30 @@ SAMPLE_SOURCES = (
     "distortions/__init__.py",
     "preprocessing.py",
 )
+
+#: The code that, with a database's own builder, reads people's folders and partial copies: its
+#: change makes their builds stale.
+READER_SOURCES = (
+    "images.py",
+    "datasets/builder.py",
+    "datasets/database.py",
+    "datasets/files.py",
+    "datasets/matlab.py",
+    "datasets/pictures.py",
+    "datasets/rows.py",
+    "datasets/tables.py",
+    "datasets/tid2013/tid2013_dataset_builder.py",
+)
+
+#: Settings of `folder_iqa`; no other database takes any.
+FOLDER_OPTIONS = ("scores", "columns", "separator", "decimal", "scale", "higher_is_better")
+
+#: Kinds of files that the library itself writes, a run beside its pictures for example. None of
+#: them is part of a database, so that they do not make a build stale.
+WRITTEN_HERE = frozenset({".json", ".jsonl", ".npz", ".h5", ".keras", ".lock", ".md"})
+
+#: File beside the shards with the sizes and times that they had when all of them were read.
+SEAL = "checked.json"
 
 #: Encoded examples that are shuffled at a time: some 100 MB for pictures as large as LIVE's. They
 #: lie on the disk in a random order already, so this only changes it from epoch to epoch.
@@ -77,8 +100,6 @@ def find_files(name: str, data_dir: Path | None, manual_dir: Path | None) -> Pat
 
 def open_files(name: str, data_dir: Path | None, manual_dir: Path | None) -> DatabaseFiles:
     """Opens the files of a database."""
-    from diqa_utils.datasets.files import DatabaseFiles
-
     return DatabaseFiles(find_files(name, data_dir, manual_dir))
 
 
@@ -102,19 +123,83 @@ def make_builder(
     settings: dict[str, Any] = dict(options or {})
     if settings and name != "folder_iqa":
         raise TypeError(f"{name} takes no {', '.join(settings)}: only folder_iqa does.")
+    if unknown := [option for option in settings if option not in FOLDER_OPTIONS]:
+        known = ", ".join(FOLDER_OPTIONS)
+        raise TypeError(f"folder_iqa takes no {', '.join(unknown)}; its options are {known}.")
     if name == "sample_iqa":
         root /= f"{name}-{source_fingerprint(*SAMPLE_SOURCES)}"
     elif partial or name == "folder_iqa":
         files = find_files(name, data_dir, manual_dir)
-        root /= f"{database.folder}-{_contents_key(files, settings)}"
+        builds = root.glob(f"{database.folder}-*")
+        code = source_fingerprint(*READER_SOURCES, _builder_source(database))
+        key = contents_fingerprint(files, [code, settings], leave_out=builds)
+        root /= f"{database.folder}-{key}"
         if name == "folder_iqa":
             settings["folder"] = files
     if database.config:
         settings["config"] = database.config
-    builder = _builder_module(database).Builder(data_dir=root, **settings)
+    builder = _open_builder(database, root, settings)
     if partial:
         builder.complete = False
     return builder
+
+
+def _open_builder(
+    database: Database, root: Path, settings: dict[str, Any]
+) -> tfds.core.DatasetBuilder:
+    """Makes a builder, which reads what is built; checks that this is whole."""
+    make = _builder_module(database).Builder
+    place = root / database.folder / (database.config or "") / str(make.VERSION)
+    if not place.exists():
+        return make(data_dir=root, **settings)
+    try:
+        builder = make(data_dir=root, **settings)
+        dict(builder.info.metadata or {})  # TFDS reads it when it is first asked for
+        if not builder.info.splits:
+            raise ValueError("'dataset_info.json' is missing.")
+        _check_shards(builder)
+    except Exception as error:  # TFDS and protobuf have errors of many kinds
+        raise ValueError(
+            f"What was built of {database.name} is damaged: {str(error).rstrip('.')}. Delete "
+            f"{str(place)!r}, and it is built again."
+        ) from error
+    return builder
+
+
+def _check_shards(builder: tfds.core.DatasetBuilder) -> None:
+    """Reads all shards once, and again only if their sizes or times are others.
+
+    Raises:
+        ValueError: If a shard is missing, damaged, or has another number of records.
+    """
+    shards = {
+        Path(path): length
+        for split in builder.info.splits.values()
+        for path, length in zip(split.filepaths, split.shard_lengths, strict=True)
+    }
+    if missing := [path for path in shards if not path.is_file()]:
+        raise ValueError(f"{missing[0].name!r} is missing.")
+    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in shards]
+    seal, text = Path(builder.data_path) / SEAL, json.dumps(stats)
+    if seal.is_file() and seal.read_text(errors="replace") == text:
+        return
+    for path, length in shards.items():
+        if (count := _count_records(path)) != length:
+            raise ValueError(f"{path.name!r} has {count:,} records and should have {length:,}.")
+    with contextlib.suppress(OSError):  # in a folder that cannot be written they are read each time
+        write_atomically(seal, lambda place: place.write_text(text))
+
+
+def _count_records(path: Path) -> int:
+    import tensorflow as tf
+
+    from diqa_utils._internal.tensorflow import as_it_is
+
+    try:
+        records = tf.data.TFRecordDataset(str(path))
+        return int(records.reduce(np.int64(0), as_it_is(lambda count, _: count + 1)))
+    except tf.errors.DataLossError as error:
+        raise ValueError(f"{path.name!r} cannot be read.") from error
 
 
 def find_built(name: str, data_dir: Path | None, *, partial: bool = False) -> bool:
@@ -161,6 +246,8 @@ def prepare(
             _build(builder, name)
         # Another builder, for this one has not read what another process may have written.
         builder = make_builder(name, data_dir, manual_dir, partial=partial, options=options)
+        if not builder.data_path.exists():
+            raise OSError(f"The files of {name} changed while they were read: start again.")
     return builder
 
 
@@ -218,9 +305,13 @@ def table(builder: tfds.core.DatasetBuilder, split: str) -> dict[str, np.ndarray
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
+def _builder_source(database: Database) -> str:
+    return f"datasets/{database.folder}/{database.folder}_dataset_builder.py"
+
+
 def _builder_module(database: Database) -> Any:
-    folder = database.folder
-    return importlib.import_module(f"diqa_utils.datasets.{folder}.{folder}_dataset_builder")
+    path = PurePath("diqa_utils", _builder_source(database)).with_suffix("")
+    return importlib.import_module(".".join(path.parts))
 
 
 def _usual_files_folder(name: str, data_dir: Path | None) -> Path:
@@ -228,13 +319,28 @@ def _usual_files_folder(name: str, data_dir: Path | None) -> Path:
     return database_root(data_dir) / "manual" / CATALOG[name].folder
 
 
-def _contents_key(folder: Path, settings: dict[str, Any]) -> str:
-    """Returns a short hash of how to read a folder and of what is in it."""
-    paths = [folder] if folder.is_file() else sorted(folder.rglob("*"), key=str)
-    stats = [(str(path), path.stat()) for path in paths if path.is_file()]
-    state = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-    content = json.dumps([settings, state], default=str, sort_keys=True)
+def contents_fingerprint(folder: Path, reading: Any, *, leave_out: Iterable[Path] = ()) -> str:
+    """Returns a short hash of a folder with pictures and of how it is read.
+
+    It changes with the path, the size and the times of every file, also of one that a link leads
+    to; that of the last change of its state cannot be set back, as `cp -p` does with the other.
+
+    Args:
+        folder: Folder or archive.
+        reading: What else is to change the hash: options and code of the reader.
+        leave_out: Folders in it that do not count.
+    """
+    paths = [folder] if folder.is_file() else files_below(folder, leave_out=leave_out)
+    state = [_state(path) for path in paths if path.suffix not in WRITTEN_HERE]
+    content = json.dumps([reading, state], default=str, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+def _state(path: Path) -> tuple[str | int, ...]:
+    if path.is_dir():  # a link to a folder that counts already
+        return str(path), str(path.resolve())
+    stat = path.stat()
+    return str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def _fetch(name: str, folder: Path) -> None:
@@ -307,7 +413,14 @@ def _encoded(builder: tfds.core.DatasetBuilder, split: str) -> tf.data.Dataset:
 
 def _columns(builder: tfds.core.DatasetBuilder, part: str) -> dict[str, np.ndarray]:
     if stored := (builder.info.metadata or {}).get(part):
-        return {name: np.array(column) for name, column in stored.items()}
+        columns = {name: np.array(column) for name, column in stored.items()}
+        lengths = {column.shape for column in columns.values()}
+        if lengths != {(builder.info.splits[part].num_examples,)}:
+            raise ValueError(
+                f"The table of {part!r} in {str(builder.data_path)!r} is damaged: delete that "
+                "folder, and it is built again."
+            )
+        return columns
     rows = list(_encoded(builder, part).as_numpy_iterator())
     columns = {
         name: np.array([row[name] for row in rows])

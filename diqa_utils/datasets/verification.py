@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 from diqa_utils.datasets.builder import IqaBuilder
 from diqa_utils.datasets.files import DatabaseFiles
 from diqa_utils.datasets.pictures import encoded, same_shape_problem
-from diqa_utils.datasets.rows import Row, all_problems
+from diqa_utils.datasets.rows import Row, all_problems, picture_names
 
 
 @dataclass
@@ -67,9 +67,10 @@ def _check_pictures(
     builder: IqaBuilder, rows: list[Row], files: DatabaseFiles, report: Report
 ) -> dict[str, tuple[int, int]]:
     """Notes which pictures are faulty; returns the (height, width) of all that can be read."""
-    names = dict.fromkeys(name for row in rows for name in (row.distorted, row.reference) if name)
     shapes = {}
-    for name in tqdm(names, f"verifying {report.name}", unit=" pictures", leave=False):
+    for name in tqdm(
+        picture_names(rows), f"verifying {report.name}", unit=" pictures", leave=False
+    ):
         try:
             content = files.read(name)
             _, shapes[name] = encoded(content, name)

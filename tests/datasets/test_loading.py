@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import os
 import re
 import shutil
 import subprocess
@@ -254,6 +255,133 @@ def test_a_build_that_another_process_finished_meanwhile_is_used(kadid, tmp_path
     assert len(loaded) == 250
 
 
+@pytest.fixture
+def own(tmp_path):
+    """A folder with a picture and a link to one elsewhere, and how to load it."""
+    made_up.write(tmp_path / "own", "a.png", made_up.picture(10, "png"))
+    made_up.write(tmp_path / "elsewhere", "b.png", made_up.picture(20, "png"))
+    (tmp_path / "own" / "linked").symlink_to(tmp_path / "elsewhere")
+    made_up.write(tmp_path / "own", "scores.csv", "image,score\na.png,0.2\nlinked/b.png,0.9\n")
+    return {"manual_dir": tmp_path / "own", "data_dir": tmp_path / "own" / "built"}
+
+
+def scores_and_pixels(settings):
+    loaded = datasets.load("folder_iqa", split="rated", **settings).as_numpy_iterator()
+    return {
+        e["image_id"].decode(): (float(e["quality"]), e["distorted_image"][0, 0, 0]) for e in loaded
+    }
+
+
+def replace_with_times_kept(path, content):
+    """Another content of the same size and with the same times, as `cp -p` leaves it."""
+    stat = path.stat()
+    path.write_bytes(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_a_build_is_never_used_for_another_table_picture_or_option(own, tmp_path):
+    first = scores_and_pixels(own)
+    assert first == {"a.png": (pytest.approx(0.2), 10), "linked/b.png": (pytest.approx(0.9), 20)}
+    table = own["manual_dir"] / "scores.csv"
+    reversed_table = b"image,score\na.png,0.9\nlinked/b.png,0.2\n"
+    replace_with_times_kept(table, reversed_table)
+    assert scores_and_pixels(own)["a.png"] == (pytest.approx(0.9), 10)
+    replace_with_times_kept(tmp_path / "elsewhere" / "b.png", made_up.picture(30, "png"))
+    assert scores_and_pixels(own)["linked/b.png"] == (pytest.approx(0.2), 30)
+    turned = scores_and_pixels(own | {"higher_is_better": False})
+    assert turned["linked/b.png"] == (pytest.approx(0.8), 30)
+    longer = scores_and_pixels(own | {"scale": (0, 2)})
+    assert longer["linked/b.png"] == (pytest.approx(0.1), 30)
+    swapped = own | {"columns": {"image": "image", "score": "score"}, "decimal": "."}
+    assert scores_and_pixels(swapped)["linked/b.png"] == (pytest.approx(0.2), 30)
+
+
+def test_a_build_is_never_used_for_another_folder_behind_a_link(own):
+    folder = own["manual_dir"]
+    for shade in (40, 50):
+        made_up.write(folder, f"a{shade}/b.png", made_up.picture(shade, "png"))
+        (folder / "linked").unlink()
+        (folder / "linked").symlink_to(folder / f"a{shade}")
+        assert scores_and_pixels(own)["linked/b.png"] == (pytest.approx(0.9), shade)
+    (folder / "linked").unlink()
+    (folder / "linked").symlink_to(folder / "a40")
+    assert scores_and_pixels(own)["linked/b.png"] == (pytest.approx(0.9), 40)
+
+
+def test_a_build_is_used_again_if_only_something_else_changed(own, capsys, monkeypatch):
+    first = scores_and_pixels(own)
+    capsys.readouterr()
+    # The build itself lies in the folder, and so does a run of a training.
+    made_up.write(own["manual_dir"], "run/run.json", "{}")
+    made_up.write(own["manual_dir"], "run/table.npz", b"numbers")
+    assert scores_and_pixels(own) == first
+    assert "Building" not in capsys.readouterr().out
+    monkeypatch.setattr(storage, "source_fingerprint", lambda *sources: "changed")
+    assert scores_and_pixels(own) == first
+    assert "Building" in capsys.readouterr().out
+
+
+def test_a_folder_that_changes_while_it_is_read_is_named(own, monkeypatch):
+    build = storage._build
+
+    def change_and_build(*arguments):
+        made_up.write(own["manual_dir"], "c.png", made_up.picture(1, "png"))
+        build(*arguments)
+
+    monkeypatch.setattr(storage, "_build", change_and_build)
+    with pytest.raises(OSError, match=r"The files of folder_iqa changed while they were read"):
+        scores_and_pixels(own)
+
+
+@pytest.mark.parametrize(
+    ("file", "spoil", "words"),
+    [
+        ("dataset_info.json", lambda content: content[:-20], "Failed to load JSON"),
+        ("dataset_info.json", None, "'dataset_info.json' is missing"),
+        ("metadata.json", lambda content: content[:-20], "Unterminated"),
+        ("metadata.json", lambda content: content.replace(b"0.2", b"0.2,1", 1), "is damaged"),
+        ("*tfrecord*", lambda content: content[:-20], "'folder_iqa-rated.tfrecord.*cannot be read"),
+        ("*tfrecord*", lambda content: content * 2, "has 4 records and should have 2"),
+        (
+            "*tfrecord*",
+            lambda content: content[:90] + b"!" + content[91:],
+            "tfrecord.*cannot be rea",
+        ),
+        ("*tfrecord*", None, "'folder_iqa-rated.tfrecord.*' is missing"),
+    ],
+)
+def test_a_build_that_was_damaged_is_named_and_built_again_once_it_is_deleted(
+    own, file, spoil, words
+):
+    first = scores_and_pixels(own)
+    [place] = own["data_dir"].glob("*/*/1.0.0")
+    [path] = place.glob(file)
+    if spoil:
+        made_up.write(place, path.name, spoil(path.read_bytes()))
+    else:
+        path.unlink()
+    with pytest.raises(ValueError, match=rf"(?i)damaged.*{words}.*|{words}") as caught:
+        datasets.read_table("folder_iqa", split="rated", **own)
+    assert f"elete {str(place)!r}" in str(caught.value) or "delete that folder" in str(caught.value)
+    shutil.rmtree(place)
+    assert scores_and_pixels(own) == first
+
+
+def test_a_full_disk_is_named(own, tmp_path):
+    code = (
+        "import resource, sys; from diqa_utils.cli import app;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)); app()"
+    )
+    made_up.write(own["manual_dir"], "a.png", made_up.picture(1, "bmp", (200, 200)))
+    arguments = ["data", "prepare", "folder_iqa", "--manual-dir", str(own["manual_dir"])]
+    arguments += ["--data-dir", str(tmp_path / "full")]
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.search(r"Error: Nothing was built in '.*full.*': .* make room", done.stderr), done
+    assert not list((tmp_path / "full").rglob("*tfrecord*"))
+
+
 def test_a_database_that_its_owners_hand_out_is_not_downloaded(tmp_path):
     with pytest.raises(ValueError, match=r"csiq cannot be downloaded: its owners hand it out"):
         datasets.load("csiq", data_dir=tmp_path, download=True)
@@ -281,3 +409,15 @@ def test_a_change_of_any_module_that_makes_the_images_makes_builds_stale():
     assert "diqa_utils.distortions.common" in used
     files = {Path(sys.modules[name].__file__).relative_to(package).as_posix() for name in used}
     assert files <= set(storage.SAMPLE_SOURCES)
+
+
+def test_a_change_of_any_module_that_reads_makes_builds_of_own_folders_stale():
+    package = Path(diqa_utils.__file__).parent
+    known = {*storage.READER_SOURCES, storage._builder_source(CATALOG["folder_iqa"])}
+    needless = {"datasets/catalog.py", "_internal/startup.py"}
+    for source in known - {"images.py"}:
+        text = (package / source).read_text()
+        modules = re.findall(r"^from diqa_utils\.([\w.]+) import", text, flags=re.MULTILINE)
+        files = {f"{module.replace('.', '/')}.py" for module in modules}
+        used = {file for file in files if (package / file).is_file()}
+        assert used <= known | needless, source

@@ -12,7 +12,8 @@ from pathlib import Path
 from diqa_utils.datasets.biq2021 import DATABASE
 from diqa_utils.datasets.builder import IqaBuilder
 from diqa_utils.datasets.files import DatabaseFiles
-from diqa_utils.datasets.rows import Row, csv_rows, to_number
+from diqa_utils.datasets.rows import Row, to_number
+from diqa_utils.datasets.tables import csv_rows
 
 #: The repository, and the state of it that the manifest describes.
 ADDRESS = "https://github.com/nisarahmedrana/BIQ2021"

@@ -1,16 +1,13 @@
 """CSIQ: 30 references, 6 distortions at 4 or 5 levels."""
 
-import io
-import zipfile
 from collections.abc import Iterator
 from typing import Any
-
-import openpyxl
 
 from diqa_utils.datasets.builder import IqaBuilder
 from diqa_utils.datasets.csiq import DATABASE
 from diqa_utils.datasets.files import DatabaseFiles
 from diqa_utils.datasets.rows import Row, to_number, to_whole_number
+from diqa_utils.datasets.tables import sheet_rows
 
 SPREADSHEET = "csiq.DMOS.xlsx"
 SHEET = "all_by_image"
@@ -39,17 +36,8 @@ class Builder(IqaBuilder):
 
 def _cells(content: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields the place and the cells of each row below the titles, which are not in the first."""
-    try:
-        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-    except (zipfile.BadZipFile, KeyError, OSError) as error:
-        raise ValueError(
-            f"{SPREADSHEET!r} is damaged or no spreadsheet: {error}; fetch it again."
-        ) from error
-    if SHEET not in book.sheetnames:
-        raise ValueError(f"{SPREADSHEET!r} has no sheet {SHEET!r}: {', '.join(book.sheetnames)}.")
     titles: tuple[Any, ...] = ()
-    for number, values in enumerate(book[SHEET].iter_rows(values_only=True), start=1):
-        place = f"row {number} of {SPREADSHEET!r}"
+    for place, values in sheet_rows(content, SPREADSHEET, sheet=SHEET):
         if not titles:
             titles = values if set(COLUMNS) <= set(values) else ()
             continue
@@ -60,7 +48,6 @@ def _cells(content: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
             raise ValueError(f"{place} is too short: {missing} is missing.")
         if filled:
             yield place, cells
-    book.close()
     if not titles:
         raise ValueError(f"{SPREADSHEET!r} has no row with the titles {', '.join(COLUMNS)}.")
 

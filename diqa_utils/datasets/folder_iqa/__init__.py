@@ -15,6 +15,6 @@ DATABASE = Database(
     files=(
         "The folder holds scores.csv with the columns image and score, and if you have them "
         "reference, reference_id, distortion, level, score_std and split; pictures are named as "
-        "seen from the folder."
+        "seen from the folder. Options say what is called otherwise."
     ),
 )

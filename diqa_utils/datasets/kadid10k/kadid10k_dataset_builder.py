@@ -6,7 +6,8 @@ import re
 from diqa_utils.datasets.builder import IqaBuilder
 from diqa_utils.datasets.files import DatabaseFiles
 from diqa_utils.datasets.kadid10k import DATABASE
-from diqa_utils.datasets.rows import Row, csv_rows, to_number
+from diqa_utils.datasets.rows import Row, to_number
+from diqa_utils.datasets.tables import csv_rows
 
 DISTORTIONS = (
     *("gaussian_blur", "lens_blur", "motion_blur"),

@@ -1,17 +1,15 @@
 """LIVE, release 2: 29 references, 5 distortions, two sets of scores."""
 
-import io
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import scipy.io
 import tensorflow_datasets as tfds
 
 from diqa_utils.datasets.builder import IqaBuilder
 from diqa_utils.datasets.database import Database
 from diqa_utils.datasets.files import DatabaseFiles
 from diqa_utils.datasets.live_iqa import DATABASE, RAW
+from diqa_utils.datasets.matlab import read_variables
 from diqa_utils.datasets.rows import Row, to_number
 
 #: Folder, distortion and number of files, in the order of the score files.
@@ -55,7 +53,7 @@ class Builder(IqaBuilder):
     def read_rows(self, files: DatabaseFiles) -> list[Row]:
         """Reads the score files."""
         names = _variables(files, "refnames_all.mat", "refnames_all")["refnames_all"]
-        references = [str(np.ravel(name)[0]) for name in names]
+        references = list(map(str, names))
         if self._is_raw:
             columns = _variables(files, "dmos.mat", "dmos", "orgs")
         else:
@@ -90,7 +88,7 @@ class Builder(IqaBuilder):
                 distortion=distortion,
                 level=NO_LEVEL,
                 score=to_number(columns["dmos"][index], place=place, column="the score"),
-                flagged=bool(columns["orgs"][index]),
+                flagged=to_number(columns["orgs"][index], place=place, column="orgs") != 0,
             )
             if self.has_spread:
                 spread = to_number(columns["std"][index], place=place, column="the deviation")
@@ -99,14 +97,5 @@ class Builder(IqaBuilder):
         return rows
 
 
-def _variables(files: DatabaseFiles, name: str, *variables: str) -> dict[str, Any]:
-    """Reads variables of a MATLAB file, each as a list."""
-    raw = files.read(name)
-    try:
-        content = scipy.io.loadmat(io.BytesIO(raw))
-    except (ValueError, TypeError, OSError, scipy.io.matlab.MatReadError) as error:
-        raise ValueError(f"{name!r} is damaged or no MATLAB file: {error}") from error
-    missing = [variable for variable in variables if variable not in content]
-    if missing:
-        raise ValueError(f"{name!r} has no variable {', '.join(missing)}: fetch it again.")
-    return {variable: list(np.ravel(content[variable])) for variable in variables}
+def _variables(files: DatabaseFiles, name: str, *variables: str) -> dict[str, list[Any]]:
+    return read_variables(files.read(name), name, variables)

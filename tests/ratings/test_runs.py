@@ -12,9 +12,7 @@ from typer.testing import CliRunner
 
 from diqa_utils.cli import app
 from diqa_utils.inference import load_predictor
-from diqa_utils.ratings.protocol import DatabasePart
-from diqa_utils.ratings.recipe import RatingsRecipe
-from diqa_utils.ratings.runs import RatingsRun, conformal_half_width, deal_out, load_run
+from diqa_utils.ratings.runs import conformal_half_width, deal_out, load_run
 
 RECIPE = {
     "error_maps": {"epochs": 0},
@@ -141,7 +139,9 @@ def test_train_resume_and_evaluate(run, settings, own, tmp_path):
     assert resumed.exit_code == 0, resumed.output
     assert (folder / "predictor" / "weights.npz").read_bytes() == weights
     other = run("train", tmp_path / "recipe.json", "--database", "sample_iqa", "--folder", folder)
-    assert "belongs to a run on 'folder_iqa'" in sentence(other)
+    assert "belongs to another run, which differs in database ('folder_iqa' there" in sentence(
+        other
+    )
     loaded, recipe = load_run(folder)
     assert loaded.part.options == {"scale": [1.0, 5.0]}
     assert recipe.statistics.falling_pictures == 2
@@ -240,14 +240,8 @@ def test_mistakes_are_said_in_a_sentence(run, settings, tmp_path):
         assert message in sentence(run(*arguments)), arguments
 
 
-def test_folders_may_be_paths(tmp_path):
-    run = RatingsRun(DatabasePart("biq2021", "train", manual_dir=tmp_path), folder=str(tmp_path))
-    with pytest.raises(FileNotFoundError):  # the database is not there
-        run.train(RatingsRecipe(), progress=False)
-    assert load_run(tmp_path)[0].part.manual_dir == str(tmp_path)
-
-
 def test_a_damaged_run_is_named(run, tmp_path):
     (tmp_path / "run.json").write_text('{"folder": "x"}')
-    with pytest.raises(ValueError, match=r"run\.json' does not describe a training run"):
+    (tmp_path / "recipe.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"run\.json' is damaged: delete it and start the same"):
         load_run(tmp_path)

@@ -133,7 +133,8 @@ class RatingsRun:
         _check_pictures(recipe, self.part, ids, pristine, pictures_folder, progress)
         with locked(folder):
             claim_folder(folder, recipe)
-            self._claim(pristine)
+            self.claim(pristine)
+            remove_half_written(folder / RUN_PREDICTOR)
             trained, pictures = _train(
                 recipe,
                 self.part,
@@ -152,8 +153,15 @@ class RatingsRun:
             predictor.save(folder / RUN_PREDICTOR)
         return predictor.card
 
-    def _claim(self, pristine: Sequence[np.ndarray]) -> None:
-        """Writes what the run is made of; refuses the folder of a run on other pictures."""
+    def claim(self, pristine: Sequence[np.ndarray]) -> None:
+        """Writes what the run is made of into its folder.
+
+        Args:
+            pristine: Pictures for step 1.
+
+        Raises:
+            ValueError: The folder belongs to a run on other pictures, or the file is damaged.
+        """
         file = Path(self.folder) / RUN_FILE
         facts = {
             "database": self.part.label,
@@ -465,7 +473,7 @@ def _prepared(
 ) -> RatedPictures:
     """The pictures of a part as a predictor takes them, prepared where they are not there."""
     place = _prepared_folder(recipe, part, folder)
-    with _one_at_a_time(folder):
+    with one_at_a_time(folder):
         if place.exists():
             return RatedPictures(place)
         return prepare_pictures(
@@ -478,7 +486,7 @@ def _prepared(
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
+def one_at_a_time(folder: Path) -> Iterator[None]:
     """Lets other processes that prepare pictures in a folder wait; says that it waits itself."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".preparing")
@@ -512,7 +520,7 @@ def _falling(
         code=source_fingerprint(*SOURCES),
     )
     file = folder / f"falling-{name}.npz"
-    with _one_at_a_time(folder):
+    with one_at_a_time(folder):
         if not file.exists():
             ids = {image_id.encode() for image_id in training}
             rated = (

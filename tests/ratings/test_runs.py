@@ -21,7 +21,11 @@ from typer.testing import CliRunner
 from diqa_utils._internal.files import locked
 from diqa_utils.cli import app
 from diqa_utils.inference import load_predictor
-from diqa_utils.ratings.runs import conformal_half_width, deal_out, load_run
+from diqa_utils.ratings import runs
+from diqa_utils.ratings.protocol import DatabasePart
+from diqa_utils.ratings.recipe import RatingsRecipe
+from diqa_utils.ratings.runs import RatingsRun, conformal_half_width, deal_out, load_run
+from tests.fuzz.run_files import READERS, damage, make_run
 
 RECIPE = {
     "error_maps": {"epochs": 0},
@@ -288,7 +292,7 @@ def test_what_was_prepared_of_other_ratings_or_options_is_not_used(own, learnt, 
     for number, part in enumerate(parts):
         begin(part, tmp_path / f"run {number}", pictures=str(tmp_path / "shared"))
         pictures, settings = learnt[-1]
-        np.testing.assert_array_equal(pictures.quality, part.table()["quality"])
+        np.testing.assert_array_equal(pictures.quality, np.float32(part.table()["quality"]))
         assert settings["falling"].shape == (2, 6, 198)
     names = [path.name.split("-")[0] for path in (tmp_path / "shared").iterdir()]
     assert (names.count("extended"), names.count("falling")) == (4, 4)
@@ -303,7 +307,7 @@ def test_what_was_prepared_of_other_pictures_or_settings_is_not_used(own, learnt
     begin(own_part(other, tmp_path), tmp_path / "run 2", **shared)
     extras = [pictures.extras for pictures, _ in learnt]
     assert np.any(extras[0] != extras[1], axis=1).sum() == 1
-    for number, alpha in enumerate((1.0, 5.0)):
+    for alpha in (1.0, 5.0):
         recipe = RECIPE | {"predictor": "diqa", "error_maps": {"epochs": 0, "alpha": alpha}}
         begin(own_part(own, tmp_path), tmp_path / f"run {alpha}", recipe, **shared)
     assert np.any(learnt[2][0].extras != learnt[3][0].extras)
@@ -411,7 +415,8 @@ def test_what_is_cheap_is_checked_before_a_folder_is_claimed(own, tmp_path):
 
 
 @pytest.mark.usefixtures("patient", "learnt")
-def test_the_part_to_learn_from_follows_the_table(own, run, tmp_path):
+def test_the_part_to_learn_from_follows_the_table(own, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "MINIMUM_PAIRS_FOR_FIT", 5)
     lines = (own / "scores.csv").read_text().split()
     shared = shutil.copytree(own, tmp_path / "shares")
     place = ("--manual-dir", shared, "--data-dir", tmp_path / "built", "--scale", 1, 5)
@@ -429,18 +434,17 @@ def test_the_part_to_learn_from_follows_the_table(own, run, tmp_path):
 
 
 @pytest.mark.usefixtures("patient", "learnt")
-@pytest.mark.parametrize("name", ["run.json", "recipe.json"])
-@pytest.mark.parametrize("content", ["", "{", "[" * 100_000, '{"facts": 3, "part": 3}'])
-def test_a_damaged_file_of_a_run_is_named_and_the_run_goes_on_without(name, content, own, tmp_path):
-    folder = tmp_path / "run"
-    part = own_part(own, tmp_path)
+def test_a_damaged_file_of_a_run_is_named_and_the_run_goes_on_without(own, tmp_path):
+    folder, part = tmp_path / "run", own_part(own, tmp_path)
     begin(part, folder)
-    (folder / name).write_text(content)
-    with pytest.raises(ValueError, match=rf"{name}.* [dD]elete .*and start the same"):
-        load_run(folder)
-    (folder / name).unlink()
-    begin(part, folder)
-    assert load_run(folder)[0].part.name == "folder_iqa"
+    for name in ("run.json", "recipe.json"):
+        for content in ("", "{", "[" * 100_000, '{"facts": 3, "part": 3}'):
+            (folder / name).write_text(content)
+            with pytest.raises(ValueError, match=rf"{name}.* [dD]elete .*and start the same"):
+                load_run(folder)
+        (folder / name).unlink()
+        begin(part, folder)
+        assert load_run(folder)[0].part.name == "folder_iqa"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -8,6 +8,7 @@ time while a file stands half-written: a checkpoint, prepared pictures, a card.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,13 +20,13 @@ from PIL import Image
 
 RECIPE = {
     "error_maps": {
-        "epochs": 4,
-        "steps": 3,
+        "epochs": 3,
+        "steps": 2,
         "patches": 4,
         "patch_size": 48,
         "held_out_batches": 1,
     },
-    "statistics": {"epochs": 40, "batch_size": 16, "falling_pictures": 12, "falling_batch_size": 4},
+    "statistics": {"epochs": 15, "batch_size": 16, "falling_pictures": 12, "falling_batch_size": 4},
 }
 
 
@@ -73,11 +74,12 @@ def kill_while_writing(process: subprocess.Popen[bytes], run: Path, skipped: int
     """Kills a process when it has begun a file, after some others; says which file it was."""
     seen: set[Path] = set()
     while process.poll() is None:
-        for path in run.rglob("incomplete-*"):
-            seen.add(path)
-            if len(seen) > skipped:
+        for folder, folders, files in os.walk(run):  # what moves meanwhile is passed over
+            half_written = [name for name in folders + files if name.startswith("incomplete-")]
+            seen.update(Path(folder, name) for name in half_written)
+            if half_written and len(seen) > skipped:
                 process.kill()
-                return path.name.split("-", 2)[-1]
+                return f"while {half_written[0].split('-', 2)[-1]!r} was written"
     return None
 
 
@@ -115,7 +117,7 @@ def main() -> None:
                 how = None
                 if kills < arguments.number:
                     if kills % 2:
-                        how = kill_while_writing(process, run, int(rng.integers(30)))
+                        how = kill_while_writing(process, run, int(rng.integers(25)))
                     else:
                         how = kill_after(process, run, float(rng.uniform(0, duration)))
                 if how is None:

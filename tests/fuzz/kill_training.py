@@ -8,15 +8,21 @@ time while a file stands half-written: a checkpoint, prepared pictures, a card.
 
 import argparse
 import json
+import multiprocessing
 import os
-import subprocess
-import sys
 import tempfile
 import time
+from multiprocessing.context import ForkProcess as Process
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from diqa_utils.cli import app
+from diqa_utils.ratings import runs  # noqa: F401 - so that a process need not import TensorFlow
+
+#: A process begins as a copy of this one, which has not computed anything.
+FORK = multiprocessing.get_context("fork")
 
 RECIPE = {
     "error_maps": {
@@ -49,31 +55,40 @@ def make_inputs(folder: Path, pictures: int = 100) -> None:
     (folder / "recipe.json").write_text(json.dumps(RECIPE))
 
 
-def started(inputs: Path, run: Path) -> subprocess.Popen[bytes]:
-    """Starts a training, or goes on with it, in a process of its own."""
+def started(inputs: Path, run: Path) -> Process:
+    """Starts `diqa train`, or `diqa resume` if the run has begun, in a process of its own."""
     place = ["--manual-dir", inputs / "rated", "--data-dir", inputs / "built"]
     train = ["train", inputs / "recipe.json", "--database", "folder_iqa", *place]
     train += ["--pristine", inputs / "pristine", "--folder", run]
     arguments = ["resume", run] if (run / "run.json").exists() else train
-    command = [sys.executable, "-m", "diqa_utils", *map(str, arguments)]
-    with open(inputs / "errors.txt", "w") as errors:
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+    process = FORK.Process(target=diqa, args=(list(map(str, arguments)), inputs / "output.txt"))
+    process.start()
+    return process
 
 
-def outcome(process: subprocess.Popen[bytes], run: Path) -> tuple[bytes, str]:
+def diqa(arguments: list[str], output: Path) -> None:
+    """Calls the command, and keeps what it says in a file."""
+    with open(output, "w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        app(arguments)
+
+
+def outcome(process: Process, run: Path) -> tuple[bytes, str]:
     """The weights and the card of a run, once it has ended; all but the time that it took."""
-    if process.wait():
-        errors = (run.parent / "errors.txt").read_text()
-        raise SystemExit(f"The training ended with {process.returncode}: {errors}")
+    process.join()
+    if process.exitcode:
+        output = (run.parent / "output.txt").read_text()
+        raise SystemExit(f"The training ended with {process.exitcode}: {output}")
     card = json.loads((run / "predictor/card.json").read_text())
     del card["seconds"]
     return (run / "predictor/weights.npz").read_bytes(), json.dumps(card)
 
 
-def kill_while_writing(process: subprocess.Popen[bytes], run: Path, skipped: int) -> str | None:
+def kill_while_writing(process: Process, run: Path, skipped: int) -> str | None:
     """Kills a process when it has begun a file, after some others; says which file it was."""
     seen: set[Path] = set()
-    while process.poll() is None:
+    while process.is_alive():
         for folder, folders, files in os.walk(run):  # what moves meanwhile is passed over
             half_written = [name for name in folders + files if name.startswith("incomplete-")]
             seen.update(Path(folder, name) for name in half_written)
@@ -83,16 +98,13 @@ def kill_while_writing(process: subprocess.Popen[bytes], run: Path, skipped: int
     return None
 
 
-def kill_after(process: subprocess.Popen[bytes], run: Path, seconds: float) -> str | None:
-    """Kills a process some time after its run has begun."""
-    while process.poll() is None and not (run / "run.json").exists():
-        time.sleep(0.01)
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return f"after {seconds:.1f} s"
-    return None
+def kill_after(process: Process, seconds: float) -> str | None:
+    """Kills a process some time after its start, unless it has ended."""
+    process.join(seconds)
+    if not process.is_alive():
+        return None
+    process.kill()
+    return f"after {seconds:.1f} s"
 
 
 def main() -> None:
@@ -117,13 +129,13 @@ def main() -> None:
                 how = None
                 if kills < arguments.number:
                     if kills % 2:
-                        how = kill_while_writing(process, run, int(rng.integers(25)))
+                        how = kill_while_writing(process, run, int(rng.integers(10)))
                     else:
-                        how = kill_after(process, run, float(rng.uniform(0, duration)))
+                        how = kill_after(process, float(rng.uniform(0, duration)))
                 if how is None:
                     done = True
                 else:
-                    process.wait()
+                    process.join()
                     kills += 1
                     print(f"kill {kills} in run {runs}: {how}", flush=True)
             same = outcome(process, run) == undisturbed

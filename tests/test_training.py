@@ -326,11 +326,11 @@ def test_a_checkpoint_with_another_optimizer_is_refused(step, finished):
         step.train(step.build(), 2, finished[step], optimizer=keras.optimizers.SGD(0.1))
 
 
-@pytest.mark.parametrize("place", [0, 10, 0.3, 0.6, 0.9])
+@pytest.mark.parametrize("place", [0, 0.3, 0.6, 0.9])
 def test_a_flipped_bit_in_a_checkpoint_is_noticed(place, finished, tmp_path):
     folder = shutil.copytree(finished[Step1], tmp_path / "run")
     content = bytearray((folder / "checkpoint.npz").read_bytes())
-    content[int(place * len(content)) if place < 1 else place] ^= 4
+    content[int(place * len(content))] ^= 4
     (folder / "checkpoint.npz").write_bytes(content)
     model = build_error_map_model()
     before = fingerprint(model)

@@ -133,7 +133,7 @@ class RatingsRun:
         _check_pictures(recipe, self.part, ids, pristine, pictures_folder, progress)
         with locked(folder):
             claim_folder(folder, recipe)
-            self.claim(pristine)
+            self.claim(recipe, pristine)
             remove_half_written(folder / RUN_PREDICTOR)
             trained, pictures = _train(
                 recipe,
@@ -153,10 +153,11 @@ class RatingsRun:
             predictor.save(folder / RUN_PREDICTOR)
         return predictor.card
 
-    def claim(self, pristine: Sequence[np.ndarray]) -> None:
+    def claim(self, recipe: RatingsRecipe, pristine: Sequence[np.ndarray]) -> None:
         """Writes what the run is made of into its folder.
 
         Args:
+            recipe: All settings.
             pristine: Pictures for step 1.
 
         Raises:
@@ -168,6 +169,7 @@ class RatingsRun:
             "options": dict(self.part.options),
             "the ratings": fingerprint(table=self.part.table()),
             "the pristine pictures": fingerprint(pictures=list(pristine)),
+            "the recipe": fingerprint(recipe=recipe),
         }
         if file.exists():
             check_same(Path(self.folder), read_json(file, REMEDY).get("facts", {}), facts)

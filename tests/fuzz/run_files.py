@@ -2,21 +2,23 @@
 
     python -m tests.fuzz.run_files --number 1000 --seed 0
 
-A damaged `weights.npz` gets the hash that its card wants, so that its content is looked at.
+A damaged `weights.npz` is given with its own hash, so that its content is looked at.
 """
 
 import argparse
 import hashlib
-import json
 import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
+import keras
 import numpy as np
 
+from diqa_utils._internal.weight_files import load_weights
 from diqa_utils.extended import build_extended_score_model
 from diqa_utils.inference import ExtendedPredictor, load_predictor
 from diqa_utils.models import build_error_map_model
@@ -30,13 +32,13 @@ from tests.fuzz.mutations import mutated
 
 def make_run(folder: Path) -> None:
     """Makes all files of a run that are read again, without a training."""
-    predictor = ExtendedPredictor(build_extended_score_model(), build_error_map_model())
+    predictor = ExtendedPredictor(models()["score"], models()["error-map"])
     predictor.card["interval"] = {"confidence": 0.9, "half_width": 0.2}
     predictor.save(folder / "predictor")
     part = DatabasePart("folder_iqa", "train", data_dir="built", options={"scale": [1.0, 5.0]})
     claim_folder(folder, RatingsRecipe())
     with mock.patch.object(DatabasePart, "table", return_value={}):
-        RatingsRun(part, str(folder), pictures="shared").claim([])
+        RatingsRun(part, str(folder), pictures="shared").claim(RatingsRecipe(), [])
     (folder / "prepared").mkdir()
     np.savez(
         folder / "prepared/table.npz",
@@ -48,16 +50,21 @@ def make_run(folder: Path) -> None:
     (folder / "prepared/pixels.float16").touch()
 
 
-def with_matching_hash(folder: Path) -> None:
-    """Writes the hash of the weights into their card."""
-    card = json.loads((folder / "predictor/card.json").read_text())
-    card["sha256"] = hashlib.sha256((folder / "predictor/weights.npz").read_bytes()).hexdigest()
-    (folder / "predictor/card.json").write_text(json.dumps(card))
+@cache
+def models() -> dict[str, keras.Model]:
+    """The models whose weights are read, built once."""
+    return {"score": build_extended_score_model(), "error-map": build_error_map_model()}
+
+
+def read_weights(folder: Path) -> None:
+    """Reads weights whose hash is the one that is wanted."""
+    file = folder / "predictor/weights.npz"
+    load_weights(file, models(), sha256=hashlib.sha256(file.read_bytes()).hexdigest())
 
 
 #: Each kind of file by its place in a run: how it is read.
 READERS: dict[str, Callable[[Path], object]] = {
-    "predictor/weights.npz": load_predictor,
+    "predictor/weights.npz": read_weights,
     "prepared/table.npz": lambda folder: RatedPictures(folder / "prepared"),
     "predictor/card.json": load_predictor,
     "run.json": load_run,
@@ -77,11 +84,9 @@ def damage(run: Path, names: list[str], number: int, seed: int) -> Counter[str]:
         READERS[name](run)  # the sound one is read
     for turn in range(number):
         name = names[turn % len(names)]
-        file, card = run / name, run / "predictor/card.json"
-        sound, sound_card = file.read_bytes(), card.read_bytes()
+        file = run / name
+        sound = file.read_bytes()
         file.write_bytes(mutated(sound, rng))
-        if name == "predictor/weights.npz":
-            with_matching_hash(run)
         try:
             READERS[name](run)
             counts[f"{name}: read"] += 1
@@ -94,7 +99,6 @@ def damage(run: Path, names: list[str], number: int, seed: int) -> Counter[str]:
                 raise
             counts[f"{name}: refused"] += 1
         finally:
-            card.write_bytes(sound_card)
             file.write_bytes(sound)
     return counts
 

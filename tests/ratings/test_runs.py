@@ -338,6 +338,11 @@ def test_the_folder_of_another_run_is_refused_by_name(own, learnt, tmp_path):
         with pytest.raises(ValueError, match=rf"belongs to another run, which differs in {name} "):
             run.train(changed, progress=False)
     begin(own_part(own, tmp_path), folder)  # the one that it belongs to goes on
+    kept = folder / "recipe.json"
+    kept.write_text(kept.read_text().replace('"epochs": 3', '"epochs": 4'))
+    run, damaged = load_run(folder)
+    with pytest.raises(ValueError, match="belongs to another run, which differs in the recipe "):
+        run.train(damaged, progress=False)
 
 
 @pytest.mark.usefixtures("patient")

@@ -202,7 +202,7 @@ def statistics_of_means(means: tf.Tensor) -> tf.Tensor:
 
 
 #: The middle of each colour plane: moments about zero lose fewer digits.
-_CENTRES = tf.constant([0.5, 0.0, 0.0, 0.0, 0.5, 0.5])
+_CENTRES = np.array([0.5, 0.0, 0.0, 0.0, 0.5, 0.5], np.float32)
 
 _SCALE_OF = [
     *[scale for _ in MOMENTS for _, scale in _MAPS],

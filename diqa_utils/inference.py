@@ -25,7 +25,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from diqa_utils._internal.checks import as_batch, check_pixels, to_unit_range
-from diqa_utils._internal.files import write_atomically
+from diqa_utils._internal.files import read_json, write_text
 from diqa_utils._internal.tensorflow import compiled
 from diqa_utils._internal.threads import map_ahead
 from diqa_utils._internal.tiles import cells, tiles
@@ -289,12 +289,12 @@ class Predictor:
         self.card |= {"predictor": self.kind, **self._settings()}
         self.card["sha256"] = save_weights(path / WEIGHTS, self._models())
         text = json.dumps(self.card, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-        write_atomically(path / CARD, lambda place: place.write_text(text, encoding="utf-8"))
+        write_text(path / CARD, text)
 
     @classmethod
     def _from_card(cls, card: dict[str, Any]) -> Self:
         """Builds the predictor with weights as they were drawn."""
-        alpha = float(card["alpha"])
+        alpha = _positive(card["alpha"])
         return cls(build_score_model(), build_error_map_model(), alpha=alpha, card=card)
 
     def _settings(self) -> dict[str, Any]:
@@ -381,7 +381,9 @@ class ExtendedPredictor(Predictor):
     @classmethod
     def _from_card(cls, card: dict[str, Any]) -> Self:
         mean, deviation = (float(card["quality"][name]) for name in ("mean", "deviation"))
-        score_model = build_extended_score_model(mean=mean, deviation=deviation)
+        if not abs(mean) < math.inf:
+            raise ValueError(f"The mean quality {mean} is not finite.")
+        score_model = build_extended_score_model(mean=mean, deviation=_positive(deviation))
         return cls(score_model, build_error_map_model(), card=card)
 
     def _settings(self) -> dict[str, Any]:
@@ -490,11 +492,16 @@ def _pretrained(name: str) -> Predictor:
 def _load(folder: Path) -> Predictor:
     """Loads what `Predictor.save` saved."""
     kinds = {predictor.kind: predictor for predictor in (Predictor, ExtendedPredictor)}
+    file = folder / CARD
     try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        predictor, sha256 = kinds[card["predictor"]]._from_card(card), card["sha256"]
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{str(folder / CARD)!r} is not the card of a predictor.") from error
+        card = read_json(file, "")
+        predictor, sha256 = kinds[card["predictor"]]._from_card(card), str(card["sha256"])
+        _check_calibration(card)
+    except (LookupError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{str(file)!r} is not the card of a predictor, or is damaged: copy the folder anew; "
+            "that of a training run is made again by `diqa resume`."
+        ) from error
     load_weights(folder / WEIGHTS, predictor._models(), sha256=sha256)
     return predictor
 
@@ -505,6 +512,25 @@ def _one_picture(picture: Any) -> np.ndarray:
     if np.ndim(picture) == 4:
         raise ValueError(f"One image (H, W, C) is needed here, not shape {np.shape(picture)}.")
     return batch[0]
+
+
+def _check_calibration(card: Mapping[str, Any]) -> None:
+    """Raises what is wrong with the interval or with the limits of what is usual."""
+    if (interval := card.get("interval")) is not None:
+        half, confidence = (float(interval[name]) for name in ("half_width", "confidence"))
+        if not (0 <= half < math.inf and 0 < confidence < 1):
+            raise ValueError(f"{interval} is no interval.")
+    if (usual := card.get("usual")) is not None and not (
+        np.shape(usual["limits"]) == (2,) and np.isfinite(np.asarray(usual["limits"], float)).all()
+    ):
+        raise ValueError(f"{usual} has no two limits.")
+
+
+def _positive(number: Any) -> float:
+    """Returns a number of a card as it is used; raises a ValueError if it cannot be."""
+    if not 0 < float(number) < math.inf:
+        raise ValueError(f"{number} is not greater than zero and finite.")
+    return float(number)
 
 
 def _as_rgb(picture: Any) -> np.ndarray:

@@ -9,19 +9,19 @@ Source:
         https://doi.org/10.1109/TNNLS.2018.2829819
 """
 
-import csv
-import warnings
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from diqa_utils._internal.files import write_atomically
+from diqa_utils._internal.files import read_arrays, remove_half_written, write_atomically
 from diqa_utils._internal.tensorflow import UNTUNED, compiled, give_back
 from diqa_utils.losses import weighted_error_map_loss
 
@@ -98,9 +98,8 @@ def train_error_map_model(
         validation: Batches of held-out references; they choose the best epoch and nothing else.
         epochs: Passes over the training batches in all, those before a stop included.
         optimizer: Fresh optimizer for this model alone; Nadam with a rate of 2e-4 if None.
-        folder: Folder in which each epoch leaves `history.csv`, the best weights and a checkpoint.
-            Called again with the same folder, training goes on after the last epoch that was
-            finished. None keeps nothing.
+        folder: Folder in which each epoch leaves a checkpoint. Called again with the same folder,
+            training goes on after the last epoch that was finished. None keeps nothing.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -128,7 +127,7 @@ def train_error_map_model(
             best_weights = model.get_weights()
         history["loss"].append(float(np.mean(losses)))
         history["validation_loss"].append(loss)
-        checkpoints.save(history)
+        checkpoints.save(history, best_weights)
     model.set_weights(best_weights)
     return history
 
@@ -239,27 +238,31 @@ def load_weights(model: keras.Model, path: str | PathLike[str]) -> None:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file holds the weights of another model, or is damaged.
+        ValueError: If the file holds the weights of another model, or numbers that are not finite,
+            or is damaged; then the model has not changed.
 
     Chapter: notebooks/06-the-error-map-model.ipynb
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"There are no weights at {str(path)!r}: check the path.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # Keras' way to say that it left some out
-            model.load_weights(path)
-    except (ValueError, OSError, KeyError, UserWarning) as error:
+    with tempfile.TemporaryDirectory() as folder:
+        # What the model would save says which arrays must be there.
+        model.save_weights(place := Path(folder) / "expected.weights.h5")
+        expected, kept = _saved_arrays(place), _saved_arrays(Path(path))
+    if {name: a.shape for name, a in kept.items()} != {n: a.shape for n, a in expected.items()}:
         raise ValueError(
             f"{str(path)!r} does not hold weights of the model {model.name!r}, or is damaged."
-        ) from error
+        )
+    if not all(np.isfinite(values).all() for values in kept.values()):
+        raise ValueError(f"{str(path)!r} holds weights that are not finite numbers: train anew.")
+    model.load_weights(path)
 
 
 class Checkpoints:
-    """Files from which a training goes on after a stop: history, best weights, latest state.
+    """A file from which a training goes on after a stop: history, best weights, latest state.
 
     Args:
-        folder: Folder of the files; None keeps nothing.
+        folder: Folder of the file, `checkpoint.npz`; None keeps nothing.
         model: Network whose weights change.
         **optimizers: Optimizers that were built with variables of the model.
     """
@@ -271,9 +274,9 @@ class Checkpoints:
         model: keras.Model,
         **optimizers: keras.Optimizer,
     ) -> None:
-        self.folder = None if folder is None else Path(folder)
+        self.file = None if folder is None else Path(folder) / "checkpoint.npz"
         self.model = model
-        self.state = tf.train.Checkpoint(model=model, **optimizers)
+        self.optimizers = optimizers
 
     def restore(self) -> tuple[History, list[np.ndarray]]:
         """Gives model and optimizers the state after the last epoch that was finished.
@@ -287,28 +290,25 @@ class Checkpoints:
                 damaged one.
         """
         history: History = {"loss": [], "validation_loss": []}
-        if self.folder is None or not (self.folder / "history.csv").exists():
-            return history, self.model.get_weights()
-        path = self.folder / "history.csv"
-        try:
-            with open(path, newline="") as file:
-                rows = list(csv.DictReader(file))
-            history = {name: [float(row[name]) for row in rows] for name in history}
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{str(path)!r} is not the history of a training run.") from error
-        load_weights(self.model, self.folder / "best.weights.h5")
         best_weights = self.model.get_weights()
-        latest = str(self.folder / f"epoch-{len(rows)}")
-        try:
-            self.state.read(latest).assert_consumed()
-        except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
+        if self.file is None or not self.file.exists():
+            return history, best_weights
+        remove_half_written(self.file.parent)
+        kept = read_arrays(self.file, "delete it, and this training begins anew")
+        shapes = {name: values.shape for name, values in self._arrays(best_weights).items()}
+        if {name: kept[name].shape for name in kept.keys() - history} != shapes:
             raise ValueError(
-                f"{latest!r} is not a checkpoint of a {self.model.name} with this optimizer, or is "
-                "damaged: take another folder."
-            ) from error
-        return history, best_weights
+                f"{str(self.file)!r} is not a checkpoint of a {self.model.name} with this "
+                "optimizer: take another folder."
+            )
+        groups = self._variables()
+        for group, variables in groups.items():
+            for number, variable in enumerate(variables):
+                variable.assign(kept[f"{group}/{number:03}"])
+        best_weights = [kept[f"best/{number:03}"] for number in range(len(best_weights))]
+        return {name: kept[name].tolist() for name in history}, best_weights
 
-    def save(self, history: History) -> None:
+    def save(self, history: History, best_weights: list[np.ndarray]) -> None:
         """Keeps an epoch that has just been entered in the history.
 
         Raises:
@@ -321,20 +321,26 @@ class Checkpoints:
                 "learning rate, or look for an image that is not finite."
             )
         give_back()
-        if self.folder is None:
+        if self.file is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if latest_loss < min(earlier, default=np.inf):
-            write_atomically(self.folder / "best.weights.h5", self.model.save_weights)
-        latest = f"epoch-{len(history['loss'])}"
-        self.state.write(str(self.folder / latest))
-        # The history comes last: an epoch counts as done once everything of it is on disk.
-        rows = [history, *zip(*history.values(), strict=True)]
-        text = "".join(",".join(map(str, row)) + "\n" for row in rows)
-        write_atomically(self.folder / "history.csv", lambda path: path.write_text(text))
-        for old in self.folder.glob("epoch-*"):
-            if old.stem != latest:
-                old.unlink()
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        # One file, so that an epoch is there as a whole or not at all.
+        arrays = self._arrays(best_weights) | history
+        write_atomically(self.file, lambda path: np.savez(path, **arrays))
+
+    def _variables(self) -> dict[str, list[Any]]:
+        """All that changes in a training, by the name under which it is kept."""
+        optimizers = {name: entry.variables for name, entry in self.optimizers.items()}
+        return {"model": self.model.weights} | optimizers
+
+    def _arrays(self, best_weights: list[np.ndarray]) -> dict[str, Any]:
+        """What is kept of an epoch, but for the history."""
+        groups = self._variables() | {"best": best_weights}
+        return {
+            f"{group}/{number:03}": np.asarray(values)
+            for group, variables in groups.items()
+            for number, values in enumerate(variables)
+        }
 
 
 class KeepBest(keras.callbacks.Callback):
@@ -371,7 +377,7 @@ class KeepBest(keras.callbacks.Callback):
             self.best_weights = self.checkpoints.model.get_weights()
         self.history["loss"].append(losses["mse"])
         self.history["validation_loss"].append(losses["val_mse"])
-        self.checkpoints.save(self.history)
+        self.checkpoints.save(self.history, self.best_weights)
 
 
 def optimizer_for(model: keras.Model, optimizer: keras.Optimizer | None) -> keras.Optimizer:
@@ -472,6 +478,22 @@ def standardize_features(model: keras.Model, features: np.ndarray) -> None:
     # A feature that hardly ever stirs must not be blown up when it does.
     layer.adapt_variance.assign(layer.adapt_variance + SMALLEST_VARIANCE)
     layer.finalize_state()
+
+
+def _saved_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The weights in a `.weights.h5` file by their places in it; none if it cannot be read."""
+    arrays: dict[str, np.ndarray] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer/"):
+            arrays[name] = np.asarray(item)
+
+    try:
+        with h5py.File(path) as file:
+            file.visititems(visit)
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError):
+        return {}
+    return arrays
 
 
 def _mean_loss(batches: Iterable[Batch], predict: Callable[[tf.Tensor], tf.Tensor]) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from diqa_utils._internal.files import write_atomically
+from diqa_utils._internal.files import read_arrays, write_atomically
 
 #: Arrays with more numbers than this are kept in half precision.
 SMALL_ENOUGH = 1024
@@ -46,7 +46,8 @@ def load_weights(path: Path, models: Mapping[str, keras.Model], *, sha256: str) 
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file does not have this hash, or holds the weights of other models.
+        ValueError: If the file does not have this hash, is damaged, or holds the weights of other
+            models or numbers that are not finite; then no model has changed.
     """
     if not path.exists():
         raise FileNotFoundError(f"There are no weights at {str(path)!r}: check the path.")
@@ -55,16 +56,27 @@ def load_weights(path: Path, models: Mapping[str, keras.Model], *, sha256: str) 
             f"{str(path)!r} is damaged or not the file that belongs here: its SHA-256 is not "
             f"{sha256}. Install the library anew, or copy the file again."
         )
-    with np.load(path, allow_pickle=False) as arrays:
-        for name, model in models.items():
-            keys = [f"{name}/{number:02}" for number in range(len(model.weights))]
-            weights = [arrays[key].astype(np.float32) for key in keys if key in arrays]
-            if [values.shape for values in weights] != [tuple(w.shape) for w in model.weights]:
-                raise ValueError(f"{str(path)!r} does not hold the weights of a {model.name!r}.")
-            model.set_weights(weights)
-            for layer in model.layers:
-                if isinstance(layer, keras.layers.Normalization):
-                    layer.finalize_state()  # it computes with what it has made of its weights
+    arrays = read_arrays(path, "install the library anew, or copy the file again")
+    expected = {
+        f"{name}/{number:02}": tuple(variable.shape)
+        for name, model in models.items()
+        for number, variable in enumerate(model.weights)
+    }
+    if {key: values.shape for key, values in arrays.items()} != expected:
+        names = " and a ".join(repr(model.name) for model in models.values())
+        raise ValueError(f"{str(path)!r} does not hold the weights of a {names}.")
+    for key, values in arrays.items():
+        if values.dtype.kind != "f" or not np.isfinite(values).all():
+            raise ValueError(
+                f"{str(path)!r} holds weights that are not finite numbers, in {key!r}: train or "
+                "fetch the predictor anew."
+            )
+    for name, model in models.items():
+        keys = (f"{name}/{number:02}" for number in range(len(model.weights)))
+        model.set_weights([arrays[key].astype(np.float32) for key in keys])
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.Normalization):
+                layer.finalize_state()  # it computes with what it has made of its weights
 
 
 def _file_hash(path: Path) -> str:

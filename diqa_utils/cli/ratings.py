@@ -1,13 +1,16 @@
 """`diqa train`, `diqa resume` and `diqa evaluate`."""
 
 import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diqa_utils._internal.files import write_atomically
+from diqa_utils._internal.files import write_text
 from diqa_utils.cli.common import (
     Columns,
     Database,
@@ -60,20 +63,20 @@ def train(
 
     A run that was stopped goes on when it is started again, or with `diqa resume`.
     """
-    with errors_in_words():
+    with _stopped_in_words(folder), errors_in_words():
         from diqa_utils.ratings import protocol, runs
 
         settings = _recipe(recipe)
         if seed is not None:
             settings = replace(settings, seed=seed)
-        part = protocol.DatabasePart(
-            database,
-            split or ("train" if "train" in _parts(database) else "rated"),
-            data_dir=data_dir,
-            manual_dir=manual_dir,
-            partial=partial,
-            options=own_folder_options(scores, columns, separator, decimal, scale, lower_is_better),
-        )
+        place: dict[str, Any] = {"data_dir": data_dir, "manual_dir": manual_dir, "partial": partial}
+        options = own_folder_options(scores, columns, separator, decimal, scale, lower_is_better)
+        if split is None:
+            parts = _parts(database, **place, **options)
+            if len(parts) > 1 and "train" not in parts:
+                raise ValueError(f"--split is missing: name one of {', '.join(parts)}.")
+            split = "train" if "train" in parts else parts[0]
+        part = protocol.DatabasePart(database, split, **place, options=options)
         run = runs.RatingsRun(part, str(folder), pristine=pristine, pictures=pictures)
         _print_card(run.train(settings), folder)
 
@@ -82,7 +85,7 @@ def resume(
     folder: Annotated[Path, typer.Argument(help="The folder of a run that was stopped.")],
 ) -> None:
     """Go on with a training run where it was stopped."""
-    with errors_in_words():
+    with _stopped_in_words(folder), errors_in_words():
         from diqa_utils.ratings import runs
 
         run, recipe = runs.load_run(folder)
@@ -127,14 +130,10 @@ def evaluate(
     with errors_in_words():
         from diqa_utils.ratings import protocol, runs
 
-        part = protocol.DatabasePart(
-            database,
-            split or "+".join(_parts(database)),
-            data_dir=data_dir,
-            manual_dir=manual_dir,
-            partial=partial,
-            options=own_folder_options(scores, columns, separator, decimal, scale, lower_is_better),
-        )
+        place: dict[str, Any] = {"data_dir": data_dir, "manual_dir": manual_dir, "partial": partial}
+        options = own_folder_options(scores, columns, separator, decimal, scale, lower_is_better)
+        split = split or "+".join(_parts(database, **place, **options))
+        part = protocol.DatabasePart(database, split, **place, options=options)
         if repeats is None:
             results: list[Any] = [runs.measure(predictor, part)]
         elif folder is None:
@@ -150,7 +149,7 @@ def evaluate(
             output.parent.mkdir(parents=True, exist_ok=True)
             results_text = json.dumps(protocol.to_dict(results, published), indent=2)
             for suffix, text in ((".md", table), (".json", results_text)):
-                _write_text(Path(f"{output}{suffix}"), text + "\n")
+                write_text(Path(f"{output}{suffix}"), text + "\n")
 
 
 def _print_card(card: dict[str, Any], folder: Path) -> None:
@@ -166,8 +165,26 @@ def _print_card(card: dict[str, Any], folder: Path) -> None:
     typer.echo(f"{card['parameters']:,} parameters; {card['seconds']:,} s. All of it: {folder}")
 
 
-def _write_text(path: Path, text: str) -> None:
-    write_atomically(path, lambda place: place.write_text(text, encoding="utf-8"))
+@contextmanager
+def _stopped_in_words(folder: Path) -> Iterator[None]:
+    """Says how to go on after Ctrl-C or SIGTERM; the exit code is 128 and the signal's number."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        begun = (folder / "run.json").exists()
+        words = (
+            f"`diqa resume {folder}` goes on" if begun else "the run had not begun; start it again"
+        )
+        typer.echo(f"Stopped: {words}.", err=True)
+        raise typer.Exit(128 + (error.args[0] if error.args else signal.SIGINT)) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _recipe(text: str) -> "RatingsRecipe":
@@ -179,10 +196,15 @@ def _recipe(text: str) -> "RatingsRecipe":
     if not Path(text).exists():
         names = ", ".join(PREDICTORS)
         raise FileNotFoundError(f"{text!r} is neither one of {names} nor a file with a recipe.")
-    return RatingsRecipe.from_json(Path(text).read_text(encoding="utf-8"))
+    return RatingsRecipe.from_file(text)
 
 
-def _parts(database: str) -> list[str]:
+def _parts(database: str, **settings: Any) -> list[str]:
     """The names of the parts of a database that are not left out by default."""
+    from diqa_utils import datasets
+
     entry = CATALOG.get(database)
-    return list(entry.splits) if entry and entry.splits else ["rated"]
+    if entry and entry.splits:
+        return list(entry.splits)
+    parts: Any = datasets.load(database, **settings)  # of a folder, its table names them
+    return list(parts)

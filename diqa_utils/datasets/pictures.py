@@ -4,7 +4,7 @@ import io
 
 import tensorflow as tf
 
-from diqa_utils.images import decode_image, open_picture
+from diqa_utils.images import MAX_MEGAPIXELS, decode_image, open_picture
 
 #: Files of these kinds can be stored as they are; TensorFlow decodes them.
 KINDS = frozenset({"BMP", "JPEG", "MPO", "PNG"})
@@ -55,6 +55,7 @@ def _is_plain(content: bytes) -> bool:
             return (
                 image.format in KINDS
                 and image.mode in {"L", "RGB"}
+                and image.width * image.height <= MAX_MEGAPIXELS * 1e6
                 and not image.has_transparency_data
                 and image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT
             )

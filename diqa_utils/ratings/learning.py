@@ -12,7 +12,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from diqa_utils._internal.checks import MINIMUM_SIZE
 from diqa_utils._internal.tensorflow import as_it_is, compiled, untuned
 from diqa_utils.extended import build_extended_score_model, opinions_of
 from diqa_utils.models import build_score_model
@@ -74,11 +73,6 @@ class StatisticsTraining:
         falling: np.ndarray | None,
     ) -> None:
         self.seed, self.settings = recipe.seed, recipe.statistics
-        if self.settings.falling_weight and (falling is None or not len(falling)):
-            raise ValueError(
-                "The extended predictor needs copies of pictures that get worse: pass what "
-                "falling_statistics gives, or set falling_weight to 0."
-            )
         quality = pictures.quality[rows]
         self.score_model = build_extended_score_model(
             mean=float(quality.mean()), deviation=float(quality.std())
@@ -89,7 +83,7 @@ class StatisticsTraining:
         self.held_out = pictures.extras[held_out]
         self.held_out_targets = _targets(pictures.quality[held_out], quality)
         self.falling = falling if self.settings.falling_weight else None
-        self.steps = _steps(len(rows), self.settings.batch_size)
+        self.steps = len(rows) // self.settings.batch_size
         schedule = keras.optimizers.schedules.CosineDecay(
             self.settings.learning_rate, self.settings.epochs * self.steps
         )
@@ -155,12 +149,8 @@ class FeaturesTraining:
     ) -> None:
         self.recipe, self.settings = recipe, recipe.features
         self.pictures, self.rows, self.held_out = pictures, rows, held_out
-        self.steps = _steps(len(rows), self.settings.batch_size)
-        self.side = min(self.settings.crop_size, int(pictures.sizes[rows].min()))
-        if self.side < MINIMUM_SIZE:
-            raise ValueError(
-                f"Crops of {self.side} pixels are too small: {MINIMUM_SIZE} are needed."
-            )
+        self.steps = len(rows) // self.settings.batch_size
+        self.side = self.settings.crop_size
         self.score_model = self.trained = build_score_model(extractor)
         standardize_features(self.score_model, self._features())
         f_ids = {id(variable) for variable in extractor.trainable_variables}
@@ -242,13 +232,6 @@ class FeaturesTraining:
         features = keras.Model(model.input, model.get_layer("features").output)
         rows = self.rows[:PICTURES_TO_STANDARDIZE]
         return _answers(_compiled_model(features), self.pictures, rows)
-
-
-def _steps(pictures: int, batch_size: int) -> int:
-    """How many whole batches there are in an epoch."""
-    if pictures < batch_size:
-        raise ValueError(f"{pictures} picture(s) do not fill a batch of {batch_size}.")
-    return pictures // batch_size
 
 
 def _targets(quality: np.ndarray, of_training: np.ndarray) -> np.ndarray:

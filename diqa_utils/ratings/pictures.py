@@ -1,17 +1,20 @@
 """Rated pictures as a predictor takes them, in files, and copies of pictures that get worse."""
 
+import os
 import shutil
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from diqa_utils._internal.files import write_atomically
-from diqa_utils._internal.tensorflow import as_it_is, compiled, untuned
+from diqa_utils._internal.checks import MINIMUM_SIZE
+from diqa_utils._internal.files import PACKAGE, read_arrays, write_atomically
+from diqa_utils._internal.tensorflow import compiled
 from diqa_utils._internal.threads import map_ahead
 from diqa_utils.distortions import FAMILIES, LEVELS, distort
 from diqa_utils.image_statistics import image_statistics
@@ -19,6 +22,19 @@ from diqa_utils.maps import DEFAULT_ALPHA, hand_crafted_features
 from diqa_utils.preprocessing import normalize
 
 __all__ = ["RatedPictures", "falling_statistics", "prepare_pictures"]
+
+#: Whose change makes prepared pictures and worse copies stale.
+SOURCES = (
+    "image_statistics.py",
+    "maps.py",
+    "preprocessing.py",
+    "ratings/pictures.py",
+    *(f"distortions/{path.name}" for path in sorted((PACKAGE / "distortions").glob("*.py"))),
+)
+
+#: What the table of prepared pictures holds, and the bytes of one number in `pixels.float16`.
+COLUMNS = ("image_ids", "quality", "extras", "sizes")
+PIXEL_BYTES = 2
 
 #: The damage that a person minds whatever the picture shows.
 FALLING_FAMILIES = ("blur", "compression", "noise")
@@ -42,19 +58,24 @@ class RatedPictures:
 
     Raises:
         FileNotFoundError: There are no prepared pictures in the folder.
+        ValueError: A file in it is damaged.
     """
 
     def __init__(self, folder: str | PathLike[str]) -> None:
         path = Path(folder)
-        if not (path / "table.npz").exists():
+        file = path / "table.npz"
+        if not file.exists():
             raise FileNotFoundError(f"There are no prepared pictures in {str(path)!r}.")
-        with np.load(path / "table.npz", allow_pickle=False) as table:
-            self.image_ids, self.quality, self.extras, self.sizes = (
-                table[name] for name in ("image_ids", "quality", "extras", "sizes")
-            )
+        remedy = f"delete the folder {str(path)!r}, and its pictures are prepared anew"
+        table = read_arrays(file, remedy)
+        _check_table(table, f"{str(file)!r} is damaged: {remedy}.")
+        self.image_ids, self.quality, self.extras, self.sizes = (table[name] for name in COLUMNS)
         self._starts = np.concatenate([[0], np.cumsum(np.prod(self.sizes, axis=1))])
-        if self._starts[-1]:
-            self._pixels = np.memmap(path / "pixels.float16", np.float16, mode="r")
+        pixels, wanted = path / "pixels.float16", int(self._starts[-1])
+        if not pixels.exists() or pixels.stat().st_size != wanted * PIXEL_BYTES:
+            raise ValueError(f"{str(pixels)!r} is missing or of the wrong length: {remedy}.")
+        if wanted:
+            self._pixels = np.memmap(pixels, np.float16, mode="r")
 
     def __len__(self) -> int:
         return len(self.quality)
@@ -89,8 +110,8 @@ def prepare_pictures(
     Args:
         dataset: Pictures of a database, as `datasets.load` gives them.
         folder: Where they are kept: for DIQA two megabytes for each megapixel, for the extended
-            predictor less than one kilobyte for each picture. What is there already is taken as it
-            is.
+            predictor less than one kilobyte for each picture. What was prepared there before is
+            replaced; `RatedPictures` opens it as it is.
         predictor: "extended" or "diqa".
         alpha: Slope of the reliability map, for DIQA's mu_r.
         progress: Whether to show a progress bar.
@@ -104,47 +125,55 @@ def prepare_pictures(
     Chapter: notebooks/11-human-ratings.ipynb
     """
     path = Path(folder)
-    if (path / "table.npz").exists():
-        return RatedPictures(path)
 
-    def example(features: dict[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
-        picture = features["distorted_image"]
+    @compiled
+    def numbers(picture: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         if predictor == "extended":
-            normalized, extras = tf.zeros((0, 0, 1)), image_statistics(picture)
-        else:
-            normalized = normalize(picture)
-            extras = hand_crafted_features(picture, alpha=alpha)
-        pixels = tf.cast(normalized, tf.float16)
-        return pixels, extras, features["quality"], features["image_id"]
+            return tf.zeros((0, 0, 1), tf.float16), image_statistics(picture)
+        features = hand_crafted_features(picture, alpha=alpha)
+        return tf.cast(normalize(picture), tf.float16), features
 
-    examples = dataset.map(as_it_is(example), num_parallel_calls=tf.data.AUTOTUNE)
-    number = max(0, int(dataset.cardinality())) or None
-    path.parent.mkdir(parents=True, exist_ok=True)
+    def measured(example: dict[str, Any]) -> tuple[Any, ...]:
+        picture, image_id = example["distorted_image"], example["image_id"].decode()
+        check_size(image_id, picture.shape)
+        pixels, extras = numbers(tf.constant(picture))
+        return pixels.numpy(), image_id, example["quality"], extras.numpy()
 
     def write(place: Path) -> None:
-        shutil.rmtree(place, ignore_errors=True)  # what a stop has left
         place.mkdir()
-        numbered = untuned(examples.prefetch(8)).as_numpy_iterator()
-        bar = tqdm(numbered, "preparing", number, disable=not progress, leave=False)
-        sizes, rows = [], []
+        examples = map_ahead(measured, dataset.as_numpy_iterator(), ahead=os.cpu_count() or 1)
+        number = max(0, int(dataset.cardinality())) or None
+        bar = tqdm(examples, "preparing", number, disable=not progress, leave=False)
+        rows = []
         with open(place / "pixels.float16", "wb") as file:
             for pixels, *row in bar:
                 file.write(pixels.tobytes())
-                sizes.append(pixels.shape[:2])
-                rows.append(row)
+                rows.append((*row, pixels.shape[:2]))
         if not rows:
             raise ValueError("The dataset is empty: there is nothing to prepare.")
-        extras, quality, image_ids = zip(*rows, strict=True)
-        np.savez(
-            place / "table.npz",
-            sizes=np.array(sizes),
-            extras=np.stack(extras),
-            quality=np.array(quality),
-            image_ids=np.array([name.decode() for name in image_ids]),
-        )
+        columns: dict[str, Any] = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
+        np.savez(place / "table.npz", **columns)
+        shutil.rmtree(path, ignore_errors=True)
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, write)
     return RatedPictures(path)
+
+
+def check_size(image_id: str, size: Sequence[int], smallest: int = MINIMUM_SIZE) -> None:
+    """Raises a ValueError that names a picture if a side of it has too few pixels.
+
+    Args:
+        image_id: Id of the picture.
+        size: Height and width; what follows does not count.
+        smallest: Pixels that each side needs.
+    """
+    if min(size[:2]) < smallest:
+        raise ValueError(
+            f"{image_id!r} is {size[0]} x {size[1]} pixels, and {smallest} x {smallest} are needed "
+            "at least: leave it out of the table"
+            + ("." if smallest == MINIMUM_SIZE else ", or lower crop_size in the recipe.")
+        )
 
 
 def falling_statistics(
@@ -185,3 +214,17 @@ def falling_statistics(
     if not statistics:
         raise ValueError("There are no pictures to make worse copies of.")
     return np.stack(statistics)
+
+
+def _check_table(table: dict[str, np.ndarray], message: str) -> None:
+    """Raises a ValueError if arrays are not those of prepared pictures."""
+    if table.keys() != set(COLUMNS):
+        raise ValueError(message)
+    ids, quality, extras, sizes = (table[name] for name in COLUMNS)
+    number = len(ids) if ids.ndim == 1 else -1
+    shapes = quality.shape == (number,) and extras.shape[:1] == sizes.shape[:1] == (number,)
+    kinds = "".join(values.dtype.kind for values in (ids, quality, extras, sizes))
+    if not (shapes and kinds == "Uffi" and extras.ndim == 2 and sizes.shape[1:] == (2,)):
+        raise ValueError(message)
+    if not (np.isfinite(quality).all() and np.isfinite(extras).all() and (sizes >= 0).all()):
+        raise ValueError(message)

@@ -24,6 +24,7 @@ from diqa_utils.pipelines import to_error_map_example
 from diqa_utils.preprocessing import MINIMUM_SIZE
 
 __all__ = [
+    "check_pristine",
     "damaged_pairs",
     "patches_of_squares",
     "pristine_batches",
@@ -69,8 +70,23 @@ def pristine_pictures(folder: str | PathLike[str]) -> list[np.ndarray]:
         raise ValueError(f"There is no picture below {str(root)!r}: name a folder that has some.")
     pictures = [read_image(path) for path in paths]
     for path, picture in zip(paths, pictures, strict=True):
-        _check_picture(picture, repr(str(path)))
+        check_pristine(picture, repr(str(path)))
     return pictures
+
+
+def check_pristine(picture: np.ndarray, name: str) -> None:
+    """Raises a ValueError if a picture will not do for step 1.
+
+    Args:
+        picture: Array that should be uint8 (H, W, 3), no side shorter than 256 pixels.
+        name: What messages call it.
+    """
+    shape, kind = np.shape(picture), np.asarray(picture).dtype
+    if kind != np.uint8 or len(shape) != 3 or shape[-1] != 3 or min(shape[:2]) < CROP:
+        raise ValueError(
+            f"{name} is {kind} of shape {shape}; it must be uint8 (H, W, 3) with sides of {CROP} "
+            "pixels or more."
+        )
 
 
 def pristine_batches(
@@ -113,7 +129,7 @@ def pristine_batches(
     if not pictures:
         raise ValueError("There are no pictures to make batches of.")
     for number, picture in enumerate(pictures):
-        _check_picture(picture, f"picture {number}")
+        check_pristine(picture, f"picture {number}")
     if batch_size < 4 or batch_size % 4:
         raise ValueError(f"batch_size must be a multiple of four, not {batch_size}.")
     for name, number in (("seed", seed), ("first", first)):
@@ -241,12 +257,3 @@ def _four_patches(values: tf.Tensor, patch_size: int) -> tf.Tensor:
     corners = [(top, left) for top in ends for left in ends]
     patches = [values[:, top : top + side, left : left + side] for top, left in corners]
     return tf.concat(patches, axis=0)
-
-
-def _check_picture(picture: np.ndarray, name: str) -> None:
-    shape, kind = np.shape(picture), np.asarray(picture).dtype
-    if kind != np.uint8 or len(shape) != 3 or shape[-1] != 3 or min(shape[:2]) < CROP:
-        raise ValueError(
-            f"{name} is {kind} of shape {shape}; it must be uint8 (H, W, 3) with sides of {CROP} "
-            "pixels or more."
-        )

@@ -13,7 +13,6 @@ only, because the logistic before PLCC may fall as well as rise. RMSE is in the 
 The numbers of other authors are in `published_results.json`, each with its source.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -26,7 +25,8 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from diqa_utils import datasets
-from diqa_utils._internal.files import write_atomically
+from diqa_utils._internal.files import check_same, fingerprint, read_json, write_text
+from diqa_utils.datasets import storage
 from diqa_utils.evaluation import OVERALL, Agreement, Estimate, evaluate, full_reference_scores
 from diqa_utils.metrics import MINIMUM_PAIRS_FOR_FIT
 
@@ -91,6 +91,19 @@ class DatabasePart:
     def table(self) -> dict[str, np.ndarray]:
         """Returns everything but the pictures, in the order of `load`."""
         return datasets.read_table(self.name, **self._settings())
+
+    def fingerprint(self) -> str:
+        """Returns a name for these pictures and ratings: other files or options, another name."""
+        root, manual = (
+            None if folder is None else Path(folder).expanduser().absolute()
+            for folder in (self.data_dir, self.manual_dir)
+        )
+        builder = storage.make_builder(
+            self.name, root, manual, partial=self.partial, options=dict(self.options)
+        )
+        # Of a folder of one's own, or a copy in part, the path tells what was in it.
+        source = Path(builder.data_path).relative_to(storage.database_root(root))
+        return fingerprint(source=str(source), split=self.split, table=self.table())
 
     def _settings(self) -> dict[str, Any]:
         names = ("split", "data_dir", "manual_dir", "partial")
@@ -220,7 +233,13 @@ def evaluate_repeatedly(
     Chapter: notebooks/11-human-ratings.ipynb
     """
     table = part.table()
-    run = _identity(part, table, name, seed, settings)
+    run = {
+        "database": part.label,
+        "method": name,
+        "seed": seed,
+        "the pictures and ratings": part.fingerprint(),
+        **(settings or {}),
+    }
     outcomes: list[list[Agreement]] = []
     drawn = splits(part, repeats=repeats, seed=seed)
     bar = tqdm(drawn, f"{name} on {part.label}", disable=not progress)
@@ -229,12 +248,15 @@ def evaluate_repeatedly(
         test = {column: values[chosen] for column, values in table.items()}
         file = None if folder is None else Path(folder) / f"repeat-{number:03}.json"
         if file is not None and file.exists():
-            predictions = _kept_predictions(file, run)
+            kept = _kept_predictions(file, run)
+            predictions = _checked(kept, int(chosen.sum()), str(file))
         else:
             place = f"repeat {number} on {part.label}"
             predictions = _checked(method(split, number), int(chosen.sum()), place)
             if file is not None:
-                _keep_predictions(file, run, predictions)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                content = run | {"predictions": predictions.tolist()}
+                write_text(file, json.dumps(content, indent=1, default=str))
         outcomes.append(_agreement(predictions, test, 0))
     rows, left_out = [], []
     for group in [OVERALL, *_distortions(table)]:
@@ -443,46 +465,15 @@ def _checked(predictions: Any, size: int, place: str) -> np.ndarray:
     return values
 
 
-def _identity(
-    part: DatabasePart,
-    table: dict[str, np.ndarray],
-    name: str,
-    seed: int,
-    settings: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """What makes a run another one, but for the number of its repeats."""
-    columns = ("image_id", "reference_id", "distortion", "quality")
-    content = json.dumps([table[column].tolist() for column in columns])
-    return {
-        "database": part.label,
-        "pictures": hashlib.sha256(content.encode()).hexdigest()[:12],
-        "method": name,
-        "settings": dict(settings or {}),
-        "seed": seed,
-    }
-
-
-def _keep_predictions(file: Path, run: dict[str, Any], predictions: np.ndarray) -> None:
-    """Writes the predictions of a repeat, and which run they belong to."""
-    text = json.dumps(run | {"predictions": predictions.tolist()}, indent=1)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, lambda place: place.write_text(text, encoding="utf-8"))
-
-
 def _kept_predictions(file: Path, run: dict[str, Any]) -> np.ndarray:
     """Reads the predictions of a repeat; refuses those of another run."""
+    remedy = "delete it to make it again"
+    kept = read_json(file, remedy)
+    check_same(file, kept, run)
     try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
         predictions = np.array(kept["predictions"], np.float64)
-        different = [key for key in run if kept[key] != json.loads(json.dumps(run[key]))]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{str(file)!r} is damaged: delete it to make it again.") from error
-    if different:
-        key = different[0]
-        raise ValueError(
-            f"{str(file)!r} belongs to a run whose {key} is {kept[key]!r}, not {run[key]!r}: take "
-            "another folder, or the settings of that run."
-        )
+        raise ValueError(f"{str(file)!r} is damaged: {remedy}.") from error
     return predictions
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -25,8 +28,50 @@ PREDICTORS = ("diqa", "extended")
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
+def setting(default: Any, lowest: float, highest: float, *, multiple_of: int = 1) -> Any:
+    """A setting that is a number, with the range in which it makes sense, both ends included."""
+    limits = {"lowest": lowest, "highest": highest, "multiple_of": multiple_of}
+    return field(default=default, metadata=limits)
+
+
+def checked(value: Any, entry: dataclasses.Field[Any], place: str) -> Any:
+    """Returns the value of a setting in the type of its default.
+
+    Raises:
+        ValueError: It has another type, or leaves the range of the setting.
+    """
+    kind: Any = type(entry.default)
+    limits = entry.metadata
+    wanted = KINDS[kind]
+    if limits:
+        if limits["multiple_of"] > 1:
+            wanted = f"a multiple of {limits['multiple_of']}"
+        wanted += f" from {limits['lowest']} to {limits['highest']}"
+    accepted = (int, float) if kind is float else kind
+    # True is a whole number to Python.
+    fits = isinstance(value, bool) == (kind is bool) and isinstance(value, accepted)
+    if fits and limits:
+        in_range = limits["lowest"] <= value <= limits["highest"]
+        fits = in_range and value % limits["multiple_of"] == 0 if kind is int else in_range
+    if not fits:
+        raise ValueError(f"{entry.name} in {place} must be {wanted}, not {reprlib.repr(value)}.")
+    return kind(value)
+
+
 @dataclass(frozen=True)
-class ErrorMapSettings:
+class Settings:
+    """What all groups of settings share: each setting is checked when it is given a value."""
+
+    def __post_init__(self) -> None:
+        """Checks all settings but those that are groups themselves."""
+        for entry in dataclasses.fields(self):
+            if entry.default is not dataclasses.MISSING:
+                value = checked(getattr(self, entry.name), entry, type(self).__name__)
+                object.__setattr__(self, entry.name, value)
+
+
+@dataclass(frozen=True)
+class ErrorMapSettings(Settings):
     """Settings of step 1: f learns the error maps of pristine pictures that were damaged.
 
     Attributes:
@@ -43,17 +88,17 @@ class ErrorMapSettings:
         held_out_batches: Batches of 32 patches that are cut from the held-out pictures.
     """
 
-    epochs: int = 12
-    steps: int = 300
-    patches: int = 16
-    patch_size: int = 112
-    learning_rate: float = 1e-3
-    last_share: float = 0.02
-    beta_2: float = 0.99
-    exponent: float = DEFAULT_EXPONENT
-    alpha: float = DEFAULT_ALPHA
-    held_out_every: int = 10
-    held_out_batches: int = 12
+    epochs: int = setting(12, 0, 100_000)
+    steps: int = setting(300, 1, 1_000_000)
+    patches: int = setting(16, 4, 4096, multiple_of=4)
+    patch_size: int = setting(112, 48, 112, multiple_of=4)
+    learning_rate: float = setting(1e-3, 1e-8, 1.0)
+    last_share: float = setting(0.02, 0.0, 1.0)
+    beta_2: float = setting(0.99, 0.0, 0.9999)
+    exponent: float = setting(DEFAULT_EXPONENT, 0.01, 10.0)
+    alpha: float = setting(DEFAULT_ALPHA, 0.001, 1000.0)
+    held_out_every: int = setting(10, 2, 1000)
+    held_out_batches: int = setting(12, 1, 10_000)
 
     def learnt_from(self, pristine: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Returns the pristine pictures that are not held out."""
@@ -62,7 +107,7 @@ class ErrorMapSettings:
 
 
 @dataclass(frozen=True)
-class StatisticsSettings:
+class StatisticsSettings(Settings):
     """Settings of the extended predictor's step 2: networks learn ratings from statistics.
 
     Attributes:
@@ -77,18 +122,18 @@ class StatisticsSettings:
         falling_margin: By how much it must fall, in standard deviations of the ratings.
     """
 
-    epochs: int = 40
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    falling_pictures: int = 2400
-    falling_batch_size: int = 16
-    falling_weight: float = 1.0
-    falling_margin: float = 0.2
+    epochs: int = setting(40, 1, 100_000)
+    batch_size: int = setting(64, 1, 65_536)
+    learning_rate: float = setting(1e-3, 1e-8, 1.0)
+    weight_decay: float = setting(0.05, 0.0, 1.0)
+    falling_pictures: int = setting(2400, 1, 1_000_000)
+    falling_batch_size: int = setting(16, 1, 65_536)
+    falling_weight: float = setting(1.0, 0.0, 1000.0)
+    falling_margin: float = setting(0.2, 0.0, 10.0)
 
 
 @dataclass(frozen=True)
-class FeaturesSettings:
+class FeaturesSettings(Settings):
     """Settings of DIQA's step 2: f and the head h learn the ratings, on random crops.
 
     Attributes:
@@ -104,19 +149,19 @@ class FeaturesSettings:
         mirror: Whether every other crop is mirrored.
     """
 
-    epochs: int = 5
-    batch_size: int = 16
-    crop_size: int = 192
-    features_learning_rate: float = 3e-4
-    head_learning_rate: float = 1e-3
-    warm_up: int = 100
-    weight_decay: float = 0.02
-    beta_2: float = 0.99
+    epochs: int = setting(5, 1, 100_000)
+    batch_size: int = setting(16, 1, 4096)
+    crop_size: int = setting(192, 48, 2048)
+    features_learning_rate: float = setting(3e-4, 1e-8, 1.0)
+    head_learning_rate: float = setting(1e-3, 1e-8, 1.0)
+    warm_up: int = setting(100, 0, 1_000_000)
+    weight_decay: float = setting(0.02, 0.0, 1.0)
+    beta_2: float = setting(0.99, 0.0, 0.9999)
     mirror: bool = True
 
 
 @dataclass(frozen=True)
-class RatingsRecipe:
+class RatingsRecipe(Settings):
     """Every setting of a training run on human ratings.
 
     The recipe, the pictures and the machine settle the run: the same three give the same weights.
@@ -129,24 +174,36 @@ class RatingsRecipe:
         features: Settings of step 2 of "diqa".
 
     Raises:
-        ValueError: There is no such predictor, or the seed is negative.
+        ValueError: There is no such predictor, or a setting has another type or leaves its range.
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
 
     predictor: str = "extended"
-    seed: int = 0
+    seed: int = setting(0, 0, 2**31 - 1)
     error_maps: ErrorMapSettings = field(default_factory=ErrorMapSettings)
     statistics: StatisticsSettings = field(default_factory=StatisticsSettings)
     features: FeaturesSettings = field(default_factory=FeaturesSettings)
 
     def __post_init__(self) -> None:
+        """Checks the settings that are in no group."""
+        super().__post_init__()
         if self.predictor not in PREDICTORS:
             raise ValueError(
                 f"predictor must be {' or '.join(PREDICTORS)}, not {self.predictor!r}."
             )
-        if self.seed < 0:
-            raise ValueError(f"seed must be zero or more, not {self.seed}.")
+
+    @property
+    def step_2(self) -> StatisticsSettings | FeaturesSettings:
+        """The settings of step 2 of the recipe's predictor."""
+        return self.statistics if self.predictor == "extended" else self.features
+
+    def by_name(self) -> dict[str, Any]:
+        """Returns every setting under a name of its own, to compare recipes by."""
+        settings = dataclasses.asdict(self)
+        for group in ("error_maps", "statistics", "features"):
+            settings |= {f"{group}.{name}": value for name, value in settings.pop(group).items()}
+        return {f"the recipe's {name}": value for name, value in settings.items()}
 
     def to_json(self) -> str:
         """Returns the recipe as JSON text that `from_json` reads."""
@@ -163,33 +220,38 @@ class RatingsRecipe:
             The recipe.
 
         Raises:
-            ValueError: The text is no JSON object, or names a setting that does not exist or has
-                another type.
+            ValueError: The text is no JSON object, or names a setting that does not exist, has
+                another type or leaves its range.
         """
         try:
             settings = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"The recipe is not JSON: {error}.") from error
         return _from_settings(cls, settings, "the recipe")
 
+    @classmethod
+    def from_file(cls, file: str | PathLike[str]) -> RatingsRecipe:
+        """Reads a recipe from a file; what is wrong with it is said with the file's name."""
+        try:
+            return cls.from_json(Path(file).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{str(file)!r} is not a recipe: {error}") from error
 
-def _from_settings(kind: Any, settings: Any, place: str) -> Any:
-    """Makes a recipe, or a part of one, of what JSON said; checks names and types."""
+
+def _from_settings(kind: type[Any], settings: Any, place: str) -> Any:
+    """Makes a recipe, or a part of one, of what JSON said."""
     if not isinstance(settings, dict):
-        raise ValueError(f"{place} must be an object with settings, not {settings!r}.")
-    defaults = vars(kind())
+        raise ValueError(f"{place} must be an object with settings, not {reprlib.repr(settings)}.")
+    known = {entry.name: entry for entry in dataclasses.fields(kind)}
     values = {}
     for name, value in settings.items():
-        if name not in defaults:
-            raise ValueError(f"{place} has no setting {name!r}; it has {', '.join(defaults)}.")
-        default = defaults[name]
-        if dataclasses.is_dataclass(default):
-            values[name] = _from_settings(type(default), value, name)
-            continue
-        accepted = (int, float) if isinstance(default, float) else type(default)
-        # True is a whole number to Python.
-        if isinstance(value, bool) != isinstance(default, bool) or not isinstance(value, accepted):
-            wanted = KINDS[type(default)]
-            raise ValueError(f"{name} in {place} must be {wanted}, not {value!r}.")
-        values[name] = type(default)(value)
+        if name not in known:
+            raise ValueError(
+                f"{place} has no setting {reprlib.repr(name)}; it has {', '.join(known)}."
+            )
+        group = known[name].default_factory
+        if group is not dataclasses.MISSING:
+            values[name] = _from_settings(cast("type[Any]", group), value, name)
+        else:
+            values[name] = checked(value, known[name], place)
     return kind(**values)

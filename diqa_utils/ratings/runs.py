@@ -7,26 +7,49 @@ how wide an interval around a score must be (calibration). Where pictures have n
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
+import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
 from diqa_utils import datasets
-from diqa_utils._internal.files import write_atomically
+from diqa_utils._internal.files import (
+    check_same,
+    fingerprint,
+    locked,
+    read_arrays,
+    read_json,
+    remove_half_written,
+    source_fingerprint,
+    write_atomically,
+    write_text,
+)
+from diqa_utils.distortions import LEVELS
 from diqa_utils.evaluation import evaluate
+from diqa_utils.image_statistics import STATISTICS
 from diqa_utils.inference import RUN_PREDICTOR, ExtendedPredictor, Predictor, load_predictor
+from diqa_utils.metrics import MINIMUM_PAIRS_FOR_FIT
 from diqa_utils.ratings.learning import TrainedPredictor
-from diqa_utils.ratings.pictures import RatedPictures, falling_statistics, prepare_pictures
-from diqa_utils.ratings.pretraining import pristine_pictures
+from diqa_utils.ratings.pictures import (
+    SOURCES,
+    RatedPictures,
+    check_size,
+    falling_statistics,
+    prepare_pictures,
+)
+from diqa_utils.ratings.pretraining import check_pristine, pristine_pictures
 from diqa_utils.ratings.protocol import (
     DatabasePart,
     Result,
@@ -36,12 +59,23 @@ from diqa_utils.ratings.protocol import (
     full_reference,
 )
 from diqa_utils.ratings.recipe import RatingsRecipe
-from diqa_utils.ratings.training import claim_folder, train_on_ratings
+from diqa_utils.ratings.training import (
+    GO_ON,
+    RECIPE_FILE,
+    check_enough,
+    claim_folder,
+    read_recipe,
+    train_on_ratings,
+)
 
 __all__ = ["RatingsRun", "conformal_half_width", "deal_out", "load_run", "measure", "repeat"]
 
 #: Pictures set aside for validation and for calibration; a tenth each of a small database.
 SET_ASIDE = 500
+
+#: Where a run keeps what it is made of, within its folder, and what to do if that is damaged.
+RUN_FILE = "run.json"
+REMEDY = f"delete it {GO_ON}"
 
 #: Side of the squares that are cut from pristine pictures to make worse copies of, in pixels.
 SQUARE = 512
@@ -94,40 +128,56 @@ class RatingsRun:
         """
         start = time.monotonic()
         folder = Path(self.folder)
-        # First of all what `resume` needs: preparing takes long, and may be stopped too.
-        claim_folder(folder, recipe)
-        self._claim()
+        pictures_folder = Path(self.pictures) if self.pictures else folder / "pictures"
         parts = deal_out(self.part.table())
-        trained, pictures = _train(
-            recipe,
-            self.part,
-            training=parts["train"].tolist(),
-            validation=parts["validation"].tolist(),
-            pristine=[] if self.pristine is None else pristine_pictures(self.pristine),
-            folder=folder,
-            pictures_folder=Path(self.pictures) if self.pictures else folder / "pictures",
-            progress=progress,
-        )
-        predictor = self._saved(trained)
-        # What is measured is what was saved, weights in half precision and all.
-        saved = replace(trained, score_model=predictor.score_model)
-        predictor.card |= self._card(saved, pictures, parts)
-        predictor.card["seconds"] = round(time.monotonic() - start)
-        predictor.save(folder / RUN_PREDICTOR)
+        ids = {name: part.tolist() for name, part in parts.items()}
+        _check_counts(ids)
+        pristine = [] if self.pristine is None else pristine_pictures(self.pristine)
+        _check_pictures(recipe, self.part, ids, pristine, pictures_folder, progress)
+        with locked(folder):
+            claim_folder(folder, recipe)
+            self.claim(recipe, pristine)
+            remove_half_written(folder / RUN_PREDICTOR)
+            trained, pictures = _train(
+                recipe,
+                self.part,
+                training=ids["train"],
+                validation=ids["validation"],
+                pristine=pristine,
+                folder=folder,
+                pictures_folder=pictures_folder,
+                progress=progress,
+            )
+            predictor = _as_saved(trained)
+            # What is measured is what is saved, weights in half precision and all.
+            saved = replace(trained, score_model=predictor.score_model)
+            predictor.card |= self._card(saved, pictures, parts)
+            predictor.card["seconds"] = round(time.monotonic() - start)
+            predictor.save(folder / RUN_PREDICTOR)
         return predictor.card
 
-    def _claim(self) -> None:
-        """Writes what the run is made of; refuses the folder of a run on other pictures."""
-        file = Path(self.folder) / "run.json"
+    def claim(self, recipe: RatingsRecipe, pristine: Sequence[np.ndarray]) -> None:
+        """Writes what the run is made of into its folder.
+
+        Args:
+            recipe: All settings.
+            pristine: Pictures for step 1.
+
+        Raises:
+            ValueError: The folder belongs to a run on other pictures, or the file is damaged.
+        """
+        file = Path(self.folder) / RUN_FILE
+        facts = {
+            "database": self.part.label,
+            "options": dict(self.part.options),
+            "the ratings": fingerprint(table=self.part.table()),
+            "the pristine pictures": fingerprint(pictures=list(pristine)),
+            "the recipe": fingerprint(recipe=recipe),
+        }
         if file.exists():
-            kept = load_run(self.folder)[0].part
-            if (kept.name, kept.split) != (self.part.name, self.part.split):
-                raise ValueError(
-                    f"{self.folder!r} belongs to a run on {kept.label!r}: take another folder."
-                )
+            check_same(Path(self.folder), read_json(file, REMEDY).get("facts", {}), facts)
         # default=str: folders may be given as paths.
-        text = json.dumps(asdict(self), indent=2, default=str) + "\n"
-        write_atomically(file, lambda place: place.write_text(text))
+        write_text(file, json.dumps(asdict(self) | {"facts": facts}, indent=2, default=str) + "\n")
 
     def _card(
         self, trained: TrainedPredictor, pictures: RatedPictures, parts: dict[str, np.ndarray]
@@ -155,16 +205,6 @@ class RatingsRun:
             "history": trained.history,
         }
 
-    def _saved(self, trained: TrainedPredictor) -> Predictor | ExtendedPredictor:
-        """Saves the predictor and returns it as it is loaded."""
-        folder = Path(self.folder) / RUN_PREDICTOR
-        models = trained.score_model, trained.error_map_model
-        if trained.recipe.predictor == "extended":
-            ExtendedPredictor(*models).save(folder)
-        else:
-            Predictor(*models, alpha=trained.recipe.error_maps.alpha).save(folder)
-        return load_predictor(folder)
-
 
 def load_run(folder: str | PathLike[str]) -> tuple[RatingsRun, RatingsRecipe]:
     """Reads what a run is made of, to go on with it.
@@ -182,15 +222,22 @@ def load_run(folder: str | PathLike[str]) -> tuple[RatingsRun, RatingsRecipe]:
     Chapter: notebooks/11-human-ratings.ipynb
     """
     path = Path(folder)
-    files = path / "run.json", path / "recipe.json"
+    files = path / RUN_FILE, path / RECIPE_FILE
     if not all(file.exists() for file in files):
         raise FileNotFoundError(f"There is no training run in {str(path)!r}: start one with train.")
+    settings = read_json(files[0], REMEDY)
+    settings.pop("facts", None)
     try:
-        settings = json.loads(files[0].read_text())
-        run = RatingsRun(**settings | {"part": DatabasePart(**settings["part"])})
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{str(files[0])!r} does not describe a training run.") from error
-    return replace(run, folder=str(path)), RatingsRecipe.from_json(files[1].read_text())
+        part = DatabasePart(**settings.pop("part"))
+        run = RatingsRun(part, **settings | {"folder": str(path)})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{str(files[0])!r} is damaged: {REMEDY}.") from error
+    folders = part.data_dir, part.manual_dir, run.pristine, run.pictures
+    texts = [part.name, part.split, *(text for text in folders if text is not None)]
+    sound = isinstance(part.partial, bool) and isinstance(part.options, dict)
+    if not sound or not all(isinstance(text, str) and "\0" not in text for text in texts):
+        raise ValueError(f"{str(files[0])!r} is damaged: {REMEDY}.")
+    return run, read_recipe(path)
 
 
 def deal_out(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -313,33 +360,39 @@ def repeat(
     Chapter: notebooks/11-human-ratings.ipynb
     """
     root, table = Path(folder), part.table()
+    clean = None if pristine is None else pristine_pictures(pristine)
 
     def ids_of(references: Sequence[str]) -> list[str]:
         chosen = np.isin(table["reference_id"], references)
         return table["image_id"][chosen].tolist()
 
     def method(split: Split, number: int) -> np.ndarray:
+        ids = {"train": ids_of(split.training), "validation": ids_of(split.validation)}
+        pristine = _references(recipe, part, split) if clean is None else clean
+        _check_pictures(recipe, part, ids, pristine, root / "pictures", True)
         trained, pictures = _train(
             replace(recipe, seed=recipe.seed + number - 1),
             part,
-            training=ids_of(split.training),
-            validation=ids_of(split.validation),
-            pristine=_clean_pictures(part, split, pristine),
+            training=ids["train"],
+            validation=ids["validation"],
+            pristine=pristine,
             folder=root / f"run-{number:03}",
             pictures_folder=root / "pictures",
         )
         rows = pictures.rows_of(ids_of(split.test))
         return trained.predict(pictures, rows)
 
-    result = evaluate_repeatedly(
-        part,
-        method,
-        name=recipe.predictor,
-        repeats=repeats,
-        seed=seed,
-        folder=root / "repeats",
-        settings={"recipe": asdict(recipe), "pristine": str(pristine)},
-    )
+    with locked(root):
+        result = evaluate_repeatedly(
+            part,
+            method,
+            name=recipe.predictor,
+            repeats=repeats,
+            seed=seed,
+            folder=root / "repeats",
+            settings=recipe.by_name()
+            | {"the pristine pictures": clean and fingerprint(pictures=clean)},
+        )
     return [result, *full_reference(part, repeats=repeats, seed=seed)]
 
 
@@ -355,18 +408,7 @@ def _train(
     progress: bool = True,
 ) -> tuple[TrainedPredictor, RatedPictures]:
     """Prepares all pictures of a part and the worse copies of some, and trains."""
-    pictures = prepare_pictures(
-        part.load(),
-        pictures_folder / recipe.predictor,
-        predictor=recipe.predictor,
-        alpha=recipe.error_maps.alpha,
-        progress=progress,
-    )
-    if pictures.image_ids.tolist() != part.table()["image_id"].tolist():
-        raise ValueError(
-            f"The pictures prepared in {str(pictures_folder)!r} are not those of {part.label!r}: "
-            "take another folder."
-        )
+    pictures = _prepared(recipe, part, pictures_folder, progress)
     falling = None
     if recipe.predictor == "extended" and recipe.statistics.falling_weight:
         number = recipe.statistics.falling_pictures
@@ -385,6 +427,87 @@ def _train(
     return trained, pictures
 
 
+def _check_counts(parts: dict[str, list[str]]) -> None:
+    """Raises a ValueError if what is set aside is too little to measure a predictor on."""
+    fewest = next(n for n in count(1) if math.ceil((n + 1) * CONFIDENCE) <= n)
+    needed = {"validation": MINIMUM_PAIRS_FOR_FIT, "calibration": fewest}
+    for name, number in needed.items():
+        if len(parts[name]) < number:
+            total = sum(map(len, parts.values()))
+            raise ValueError(
+                f"Of {total} picture(s), {len(parts[name])} are set aside for {name}, and "
+                f"{number} are needed: add pictures (or references, if there are any), about "
+                f"{math.ceil(total * number / max(1, len(parts[name])))} in all."
+            )
+
+
+def _check_pictures(
+    recipe: RatingsRecipe,
+    part: DatabasePart,
+    parts: dict[str, list[str]],
+    pristine: Sequence[np.ndarray],
+    folder: Path,
+    progress: bool,
+) -> None:
+    """Raises a ValueError if the pictures will not do; what is prepared already was looked at."""
+    table = part.table()
+    rows = np.isin(table["image_id"], parts["train"])
+    check_enough(recipe, parts["train"], parts["validation"], table["quality"][rows], len(pristine))
+    if _prepared_folder(recipe, part, folder).exists():
+        return
+    cropped = set(parts["train"]) if recipe.predictor == "diqa" else set()
+    examples = part.load()
+    bar = tqdm(examples, "looking at sizes", len(examples), disable=not progress, leave=False)
+    for example in bar:
+        image_id = example["image_id"].numpy().decode()
+        shape = tuple(example["distorted_image"].shape)
+        check_size(image_id, shape)
+        if image_id in cropped:
+            check_size(image_id, shape, recipe.features.crop_size)
+
+
+def _prepared_folder(recipe: RatingsRecipe, part: DatabasePart, folder: Path) -> Path:
+    """Where the pictures of a part are kept as a predictor takes them: a place for no others."""
+    alpha = recipe.error_maps.alpha if recipe.predictor == "diqa" else None
+    name = fingerprint(part=part.fingerprint(), alpha=alpha, code=source_fingerprint(*SOURCES))
+    return folder / f"{recipe.predictor}-{name}"
+
+
+def _prepared(
+    recipe: RatingsRecipe, part: DatabasePart, folder: Path, progress: bool
+) -> RatedPictures:
+    """The pictures of a part as a predictor takes them, prepared where they are not there."""
+    place = _prepared_folder(recipe, part, folder)
+    with one_at_a_time(folder):
+        if place.exists():
+            return RatedPictures(place)
+        return prepare_pictures(
+            part.load(),
+            place,
+            predictor=recipe.predictor,
+            alpha=recipe.error_maps.alpha,
+            progress=progress,
+        )
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Lets other processes that prepare pictures in a folder wait; says that it waits itself."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".preparing")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        words = f"Another process is preparing pictures in {str(folder)!r}: waiting for its end."
+        print(words, file=sys.stderr)
+        lock.acquire()
+    try:
+        remove_half_written(folder)
+        yield
+    finally:
+        lock.release()
+
+
 def _falling(
     part: DatabasePart,
     training: list[str],
@@ -394,21 +517,30 @@ def _falling(
     progress: bool,
 ) -> np.ndarray:
     """Statistics of pictures and of worse copies, kept in a file named after what they are of."""
-    digest = hashlib.sha256(json.dumps([number, training]).encode())
-    for picture in pristine:
-        digest.update(picture.tobytes())
-    file = folder / f"falling-{digest.hexdigest()[:12]}.npy"
-    if not file.exists():
-        ids = {image_id.encode() for image_id in training}
-        rated = (
-            picture["distorted_image"]
-            for picture in part.load().as_numpy_iterator()
-            if picture["image_id"] in ids
-        )
-        by_turns = _by_turns(rated, pristine)
-        statistics = falling_statistics(by_turns, number=number, progress=progress)
-        write_atomically(file, lambda place: np.save(place, statistics))
-    return np.load(file)
+    name = fingerprint(
+        part=part.fingerprint(),
+        training=training,
+        pristine=list(pristine),
+        number=number,
+        code=source_fingerprint(*SOURCES),
+    )
+    file = folder / f"falling-{name}.npz"
+    with one_at_a_time(folder):
+        if not file.exists():
+            ids = {image_id.encode() for image_id in training}
+            rated = (
+                picture["distorted_image"]
+                for picture in part.load().as_numpy_iterator()
+                if picture["image_id"] in ids
+            )
+            by_turns = _by_turns(rated, pristine)
+            statistics = falling_statistics(by_turns, number=number, progress=progress)
+            write_atomically(file, lambda place: np.savez(place, statistics=statistics))
+    remedy = "delete it, and the worse copies are measured anew"
+    statistics = read_arrays(file, remedy).get("statistics", np.empty(0))
+    if statistics.dtype != np.float32 or statistics.shape[1:] != (1 + len(LEVELS), len(STATISTICS)):
+        raise ValueError(f"{str(file)!r} is damaged: {remedy}.")
+    return statistics
 
 
 def _by_turns(rated: Iterable[np.ndarray], pristine: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
@@ -422,17 +554,27 @@ def _by_turns(rated: Iterable[np.ndarray], pristine: Sequence[np.ndarray]) -> It
             yield np.ascontiguousarray(clean[top : top + SQUARE, left : left + SQUARE])
 
 
-def _clean_pictures(
-    part: DatabasePart, split: Split, folder: str | PathLike[str] | None
-) -> list[np.ndarray]:
-    """The pictures of a folder; without one, the picture of each training reference, once."""
-    if folder is not None:
-        return pristine_pictures(folder)
+def _references(recipe: RatingsRecipe, part: DatabasePart, split: Split) -> list[np.ndarray]:
+    """The picture of each training reference, once."""
     references: dict[bytes, np.ndarray] = {}
     for example in part.load(split.training).as_numpy_iterator():
         if "reference_image" in example:
             references.setdefault(example["reference_id"], example["reference_image"])
+    if recipe.error_maps.epochs:
+        for name, picture in references.items():
+            check_pristine(picture, f"the reference {name.decode()!r}")
     return list(references.values())
+
+
+def _as_saved(trained: TrainedPredictor) -> Predictor | ExtendedPredictor:
+    """Returns the predictor as it will be after it was saved and loaded."""
+    models = trained.score_model, trained.error_map_model
+    with tempfile.TemporaryDirectory() as folder:
+        if trained.recipe.predictor == "extended":
+            ExtendedPredictor(*models).save(folder)
+        else:
+            Predictor(*models, alpha=trained.recipe.error_maps.alpha).save(folder)
+        return load_predictor(folder)
 
 
 def _described(predictor: Predictor | ExtendedPredictor, part: DatabasePart) -> str:

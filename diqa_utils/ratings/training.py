@@ -22,16 +22,22 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from diqa_utils._internal.files import write_atomically
+from diqa_utils._internal.files import check_same, fingerprint, locked, write_text
 from diqa_utils._internal.tensorflow import compiled
 from diqa_utils.models import build_error_map_model
 from diqa_utils.ratings.learning import FeaturesTraining, StatisticsTraining, TrainedPredictor
-from diqa_utils.ratings.pictures import RatedPictures
+from diqa_utils.ratings.pictures import RatedPictures, check_size
 from diqa_utils.ratings.pretraining import pristine_batches
 from diqa_utils.ratings.recipe import RatingsRecipe
 from diqa_utils.training import Checkpoints, History, epochs_of, train_error_map_model
 
-__all__ = ["claim_folder", "train_on_ratings"]
+__all__ = ["check_enough", "claim_folder", "read_recipe", "train_on_ratings"]
+
+#: Where a run keeps its recipe, within its folder.
+RECIPE_FILE = "recipe.json"
+
+#: What to do after a file that says what a run is made of was deleted; its checkpoints fit still.
+GO_ON = "and start the same training again: it goes on where it was"
 
 
 def train_on_ratings(
@@ -64,8 +70,9 @@ def train_on_ratings(
         The predictor with the weights of its best epoch.
 
     Raises:
-        ValueError: The folder belongs to a run with another recipe, a picture is not there, one is
-            in both parts, or a step lacks what it learns from.
+        ValueError: The folder belongs to a run with another recipe, another process is training
+            in it, a picture is not there, too small, or in both parts, or a step lacks what it
+            learns from.
 
     References:
         Kim, Nguyen, Lee: Deep CNN-Based Blind Image Quality Predictor. IEEE TNNLS 30(1), 2019.
@@ -77,24 +84,78 @@ def train_on_ratings(
     Chapter: notebooks/11-human-ratings.ipynb
     """
     path = Path(folder)
+    rows, held_out = pictures.rows_of(training), pictures.rows_of(validation)
+    check_enough(recipe, training, validation, pictures.quality[rows], len(pristine))
+    if recipe.predictor == "diqa":
+        for image_id, size in zip(training, pictures.sizes[rows].tolist(), strict=True):
+            check_size(image_id, size, recipe.features.crop_size)
+    elif recipe.statistics.falling_weight and (falling is None or not len(falling)):
+        raise ValueError(
+            "The extended predictor needs copies of pictures that get worse: pass what "
+            "falling_statistics gives, or set falling_weight to 0."
+        )
+    # Checkpoints lie under the name of all that they depend on.
+    step_1 = fingerprint(recipe=recipe, pristine=list(pristine))
+    columns = pictures.image_ids, pictures.quality, pictures.extras, pictures.sizes
+    learnt = [column[part] for part in (rows, held_out) for column in columns]
+    whole = fingerprint(step_1=step_1, learnt=learnt, falling=falling)
+    with locked(path):
+        claim_folder(path, recipe)
+        keras.utils.set_random_seed(recipe.seed)
+        error_map_model = build_error_map_model()
+        if recipe.error_maps.epochs:
+            place = path / f"error-maps-{step_1}"
+            _learn_error_maps(recipe, error_map_model, pristine, place, progress)
+        # What the random generator gives now must not depend on whether step 1 has just been run.
+        keras.utils.set_random_seed(recipe.seed)
+        if recipe.predictor == "extended":
+            step_2: Any = StatisticsTraining(recipe, pictures, rows, held_out, falling)
+        else:
+            extractor = keras.models.clone_model(error_map_model.get_layer("feature_extractor"))
+            extractor.set_weights(error_map_model.get_layer("feature_extractor").get_weights())
+            step_2 = FeaturesTraining(recipe, pictures, rows, held_out, extractor)
+        history = _learn_ratings(step_2, path / f"ratings-{whole}", progress)
+    return TrainedPredictor(recipe, step_2.score_model, error_map_model, history)
+
+
+def check_enough(
+    recipe: RatingsRecipe,
+    training: Sequence[str],
+    validation: Sequence[str],
+    quality: np.ndarray,
+    pristine: int,
+) -> None:
+    """Checks what takes no time, before anything that does.
+
+    Args:
+        recipe: All settings.
+        training: Ids of the pictures to learn from.
+        validation: Ids of the pictures that choose the best epoch.
+        quality: Ratings of the pictures to learn from.
+        pristine: Number of pristine pictures.
+
+    Raises:
+        ValueError: A picture is in both parts, or a step lacks what it learns from.
+    """
     if shared := set(training) & set(validation):
         raise ValueError(f"{min(shared)!r} is in training and in validation.")
-    rows, held_out = pictures.rows_of(training), pictures.rows_of(validation)
-    claim_folder(path, recipe)
-    keras.utils.set_random_seed(recipe.seed)
-    error_map_model = build_error_map_model()
-    if recipe.error_maps.epochs:
-        _learn_error_maps(recipe, error_map_model, pristine, path / "error-maps", progress)
-    # What the random generator gives now must not depend on whether step 1 has just been run.
-    keras.utils.set_random_seed(recipe.seed)
-    if recipe.predictor == "extended":
-        step_2: Any = StatisticsTraining(recipe, pictures, rows, held_out, falling)
-    else:
-        extractor = keras.models.clone_model(error_map_model.get_layer("feature_extractor"))
-        extractor.set_weights(error_map_model.get_layer("feature_extractor").get_weights())
-        step_2 = FeaturesTraining(recipe, pictures, rows, held_out, extractor)
-    history = _learn_ratings(step_2, path / "ratings", progress)
-    return TrainedPredictor(recipe, step_2.score_model, error_map_model, history)
+    if len(training) < recipe.step_2.batch_size:
+        raise ValueError(
+            f"{len(training)} picture(s) to train on do not fill a batch of "
+            f"{recipe.step_2.batch_size}: add pictures, or lower batch_size in the recipe."
+        )
+    if not len(validation):
+        raise ValueError("There is no picture for validation: set some aside.")
+    if np.ptp(quality) == 0:
+        raise ValueError(
+            f"All {len(training)} pictures to train on have the same rating: there is nothing to "
+            "learn."
+        )
+    if recipe.error_maps.epochs and pristine < 2:
+        raise ValueError(
+            "Step 1 needs at least two pristine pictures: name a folder with some, or set the "
+            "epochs of error_maps to 0."
+        )
 
 
 def claim_folder(folder: Path, recipe: RatingsRecipe) -> None:
@@ -105,13 +166,26 @@ def claim_folder(folder: Path, recipe: RatingsRecipe) -> None:
         recipe: All settings of the run.
 
     Raises:
-        ValueError: The folder belongs to a run with another recipe.
+        ValueError: The folder belongs to a run with another recipe, or the file is damaged.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "recipe.json"
-    if file.exists() and RatingsRecipe.from_json(file.read_text()) != recipe:
-        raise ValueError(f"{str(folder)!r} belongs to a run with another recipe: take another one.")
-    write_atomically(file, lambda place: place.write_text(recipe.to_json()))
+    file = folder / RECIPE_FILE
+    if file.exists():
+        check_same(folder, read_recipe(folder).by_name(), recipe.by_name())
+    write_text(file, recipe.to_json())
+
+
+def read_recipe(folder: Path) -> RatingsRecipe:
+    """Reads the recipe that `claim_folder` wrote.
+
+    Raises:
+        ValueError: The file is damaged; tells what to do.
+    """
+    file = folder / RECIPE_FILE
+    try:
+        return RatingsRecipe.from_file(file)
+    except ValueError as error:
+        raise ValueError(f"{error} Delete the file, {GO_ON}.") from error
 
 
 def _learn_error_maps(
@@ -125,11 +199,6 @@ def _learn_error_maps(
     settings = recipe.error_maps
     held_out = pristine[:: settings.held_out_every]
     training = settings.learnt_from(pristine)
-    if not training:
-        raise ValueError(
-            "Step 1 needs at least two pristine pictures: name a folder with some, or set the "
-            "epochs of error_maps to 0."
-        )
 
     def batches(pictures: Sequence[np.ndarray], size: int, **place: Any) -> tf.data.Dataset:
         return pristine_batches(
@@ -175,6 +244,6 @@ def _learn_ratings(
             best_weights = model.get_weights()
         history["loss"].append(float(np.mean(losses)))
         history["validation_loss"].append(validation_loss)
-        checkpoints.save(history)
+        checkpoints.save(history, best_weights)
     model.set_weights(best_weights)
     return history

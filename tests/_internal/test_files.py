@@ -1,7 +1,10 @@
 """The cache folder, the fingerprint of sources, and writing files whole."""
 
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from diqa_utils._internal import files
@@ -52,3 +55,41 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     files.write_atomically(path, lambda place: place.write_text("new"))
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_that_write_the_same_file_do_not_meet(tmp_path):
+    path = tmp_path / "card.json"
+
+    def write_while_another_does(place):
+        place.write_text("mine")
+        files.write_text(path, "another's")
+
+    files.write_atomically(path, write_while_another_does)
+    assert path.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_fingerprints_tell_arrays_types_and_orders_apart():
+    array = np.arange(6, dtype=np.float32)
+    facts = [
+        {"a": array},
+        {"a": array.astype(np.float64)},
+        {"a": array.reshape(2, 3)},
+        {"a": array[::-1]},
+        {"b": array},
+        {"a": [array, array]},
+        {"a": None},
+        {"a": "None"},
+    ]
+    names = [files.fingerprint(**one) for one in facts]
+    assert len(set(names)) == len(names)
+    assert names == [files.fingerprint(**one) for one in facts]
+
+
+def test_a_folder_is_locked_for_others_and_not_for_oneself(tmp_path):
+    code = "from diqa_utils._internal.files import *\nwith locked(Path({!r})): pass"
+    other = [sys.executable, "-c", code.format(str(tmp_path))]
+    with files.locked(tmp_path), files.locked(tmp_path):
+        done = subprocess.run(other, capture_output=True, text=True)
+    assert "Another process is training in" in done.stderr.splitlines()[-1]
+    assert subprocess.run(other).returncode == 0

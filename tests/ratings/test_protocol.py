@@ -223,9 +223,9 @@ def test_a_stopped_run_goes_on_and_may_grow(rated, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"seed": 1}, r"belongs to a run whose seed is 0, not 1: take another folder"),
-        ({"name": "other"}, r"belongs to a run whose method is 'toy', not 'other'"),
-        ({"settings": {"rate": 0.2}}, r"whose settings is {'rate': 0.1}, not {'rate': 0.2}"),
+        ({"seed": 1}, r"belongs to another run, which differs in seed \(0 there, 1 here"),
+        ({"name": "other"}, r"differs in method \('toy' there, 'other' here\): take another"),
+        ({"settings": {"rate": 0.2}}, r"differs in rate \(0.1 there, 0.2 here"),
     ],
 )
 def test_predictions_of_another_run_are_refused(rated, tmp_path, changed, words):
@@ -240,14 +240,23 @@ def test_predictions_of_other_scores_are_refused(tmp_path):
     run(part, noisy(part), repeats=1, folder=tmp_path / "run")
     lower = {"higher_is_better": False}
     turned = DatabasePart(part.name, "rated", part.data_dir, part.manual_dir, options=lower)
-    with pytest.raises(ValueError, match=r"whose pictures is '\w{12}', not '\w{12}'"):
+    with pytest.raises(ValueError, match=r"differs in the pictures and ratings \('\w{12}'"):
         run(turned, noisy(turned), repeats=1, folder=tmp_path / "run")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"predictions": []}'])
 def test_a_damaged_file_is_named(rated, tmp_path, content):
     (tmp_path / "repeat-001.json").write_text(content)
-    with pytest.raises(ValueError, match=r"repeat-001.json' is damaged: delete it to make it"):
+    with pytest.raises(ValueError, match=r"repeat-001.json' (is damaged: delete it to|belongs to)"):
+        run(rated, noisy(rated), repeats=1, folder=tmp_path)
+
+
+@pytest.mark.parametrize("predictions", ["none", [1.0, 2.0], None])
+def test_damaged_predictions_are_named(rated, tmp_path, predictions):
+    run(rated, noisy(rated), repeats=1, folder=tmp_path)
+    file = tmp_path / "repeat-001.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"predictions": predictions}))
+    with pytest.raises(ValueError, match=r"repeat-001\.json"):
         run(rated, noisy(rated), repeats=1, folder=tmp_path)
 
 

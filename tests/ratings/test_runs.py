@@ -3,6 +3,14 @@
 import io
 import json
 import math
+import os
+import shutil
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 
 import made_up
 import numpy as np
@@ -10,11 +18,14 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from diqa_utils._internal.files import locked
 from diqa_utils.cli import app
 from diqa_utils.inference import load_predictor
+from diqa_utils.ratings import runs
 from diqa_utils.ratings.protocol import DatabasePart
 from diqa_utils.ratings.recipe import RatingsRecipe
 from diqa_utils.ratings.runs import RatingsRun, conformal_half_width, deal_out, load_run
+from tests.fuzz.run_files import READERS, damage, make_run
 
 RECIPE = {
     "error_maps": {"epochs": 0},
@@ -141,7 +152,9 @@ def test_train_resume_and_evaluate(run, settings, own, tmp_path):
     assert resumed.exit_code == 0, resumed.output
     assert (folder / "predictor" / "weights.npz").read_bytes() == weights
     other = run("train", tmp_path / "recipe.json", "--database", "sample_iqa", "--folder", folder)
-    assert "belongs to a run on 'folder_iqa'" in sentence(other)
+    assert "belongs to another run, which differs in database ('folder_iqa' there" in sentence(
+        other
+    )
     loaded, recipe = load_run(folder)
     assert loaded.part.options == {"scale": [1.0, 5.0]}
     assert recipe.statistics.falling_pictures == 2
@@ -222,6 +235,244 @@ def encoded(values):
     return file.getvalue()
 
 
+# What a run depends on
+
+
+class ReadyToLearn(Exception):
+    """Stands for all that comes after the pictures were prepared."""
+
+
+@pytest.fixture
+def learnt(monkeypatch):
+    """Lets runs end where training would begin, and keeps what they would have learnt from."""
+    kept = []
+
+    def learn(recipe, pictures, **settings):
+        kept.append((pictures, settings))
+        raise ReadyToLearn
+
+    monkeypatch.setattr("diqa_utils.ratings.runs.train_on_ratings", learn)
+    return kept
+
+
+def begin(part, folder, recipe=RECIPE, **settings):
+    run = RatingsRun(part, str(folder), **settings)
+    with pytest.raises(ReadyToLearn):
+        run.train(RatingsRecipe.from_json(json.dumps(recipe)), progress=False)
+
+
+def own_part(own, folder, scores="scores.csv", split="rated", **options):
+    options = {"scale": (1, 5), "scores": scores} | options
+    return DatabasePart("folder_iqa", split, folder / "built", own, options=options)
+
+
+def with_scores(own, folder, change):
+    """A copy of the folder whose scores are changed, line by line."""
+    copy = shutil.copytree(own, folder)
+    header, *lines = (own / "scores.csv").read_text().split()
+    lines = [change(*line.split(",")) for line in lines]
+    (copy / "scores.csv").write_text("\n".join([header, *lines]) + "\n")
+    return copy
+
+
+def turned(name, score):
+    return f"{name},{6 - float(score):.3f}"
+
+
+@pytest.mark.usefixtures("patient")
+def test_what_was_prepared_of_other_ratings_or_options_is_not_used(own, learnt, tmp_path):
+    other = with_scores(own, tmp_path / "turned", turned)
+    parts = [
+        own_part(own, tmp_path),
+        own_part(other, tmp_path),
+        own_part(own, tmp_path, scale=(0, 10)),
+        own_part(own, tmp_path, higher_is_better=False),
+        own_part(own, tmp_path),
+    ]
+    for number, part in enumerate(parts):
+        begin(part, tmp_path / f"run {number}", pictures=str(tmp_path / "shared"))
+        pictures, settings = learnt[-1]
+        np.testing.assert_array_equal(pictures.quality, np.float32(part.table()["quality"]))
+        assert settings["falling"].shape == (2, 6, 198)
+    names = [path.name.split("-")[0] for path in (tmp_path / "shared").iterdir()]
+    assert (names.count("extended"), names.count("falling")) == (4, 4)
+
+
+@pytest.mark.usefixtures("patient")
+def test_what_was_prepared_of_other_pictures_or_settings_is_not_used(own, learnt, tmp_path):
+    shared = {"pictures": str(tmp_path / "shared")}
+    begin(own_part(own, tmp_path), tmp_path / "run 1", **shared)
+    other = shutil.copytree(own, tmp_path / "other")
+    shutil.copy(other / "p59.png", other / "p0.png")  # the table stays as it is
+    begin(own_part(other, tmp_path), tmp_path / "run 2", **shared)
+    extras = [pictures.extras for pictures, _ in learnt]
+    assert np.any(extras[0] != extras[1], axis=1).sum() == 1
+    for alpha in (1.0, 5.0):
+        recipe = RECIPE | {"predictor": "diqa", "error_maps": {"epochs": 0, "alpha": alpha}}
+        begin(own_part(own, tmp_path), tmp_path / f"run {alpha}", recipe, **shared)
+    assert np.any(learnt[2][0].extras != learnt[3][0].extras)
+
+
+@pytest.mark.usefixtures("patient")
+def test_the_folder_of_another_run_is_refused_by_name(own, learnt, tmp_path):
+    folder = tmp_path / "run"
+    begin(own_part(own, tmp_path), folder)
+    for number in range(2):
+        picture = np.full((256, 256, 3), number, np.uint8)
+        made_up.write(tmp_path / "pristine", f"{number}.png", encoded(picture))
+    other = with_scores(own, tmp_path / "turned", turned)
+    recipe = RatingsRecipe.from_json(json.dumps(RECIPE))
+    cases = [
+        ("options", own_part(own, tmp_path, scale=(0, 10)), {}, recipe),
+        ("the ratings", own_part(other, tmp_path), {}, recipe),
+        (
+            "the pristine pictures",
+            own_part(own, tmp_path),
+            {"pristine": str(tmp_path / "pristine")},
+            recipe,
+        ),
+        ("the recipe's seed", own_part(own, tmp_path), {}, replace(recipe, seed=7)),
+    ]
+    for name, part, settings, changed in cases:
+        run = RatingsRun(part, str(folder), **settings)
+        with pytest.raises(ValueError, match=rf"belongs to another run, which differs in {name} "):
+            run.train(changed, progress=False)
+    begin(own_part(own, tmp_path), folder)  # the one that it belongs to goes on
+    kept = folder / "recipe.json"
+    kept.write_text(kept.read_text().replace('"epochs": 3', '"epochs": 4'))
+    run, damaged = load_run(folder)
+    with pytest.raises(ValueError, match="belongs to another run, which differs in the recipe "):
+        run.train(damaged, progress=False)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_second_training_in_a_folder_is_refused(own, tmp_path, learnt):
+    begin(own_part(own, tmp_path), tmp_path / "run")
+    holding, done = threading.Event(), threading.Event()
+
+    def hold():
+        with locked(tmp_path / "run"):
+            holding.set()
+            done.wait()
+
+    with ThreadPoolExecutor() as pool:
+        pool.submit(hold)
+        holding.wait()
+        try:
+            run = RatingsRun(own_part(own, tmp_path), str(tmp_path / "run"))
+            with pytest.raises(ValueError, match=r"Another process is training in '.*run': wait"):
+                run.train(RatingsRecipe.from_json(json.dumps(RECIPE)), progress=False)
+        finally:
+            done.set()
+
+
+def test_two_that_prepare_pictures_in_a_folder_wait_for_each_other(tmp_path, capsys):
+    order = []
+
+    def work(name):
+        with runs.one_at_a_time(tmp_path):
+            order.append(name)
+            time.sleep(0.05)
+            order.append(name)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(work, "ab"))
+    assert order in (list("aabb"), list("bbaa"))
+    assert "Another process is preparing pictures" in capsys.readouterr().err
+
+
+def test_what_is_cheap_is_checked_before_a_folder_is_claimed(own, tmp_path):
+    recipe = RatingsRecipe.from_json(json.dumps(RECIPE))
+    step_1 = replace(recipe, error_maps=replace(recipe.error_maps, epochs=1))
+    large = replace(recipe, statistics=replace(recipe.statistics, batch_size=80))
+    many = tmp_path / "many"
+    pictures = [f"p{number}.png" for number in range(100)]
+    for number, name in enumerate(pictures):
+        made_up.write(many, name, made_up.picture(number, "png", (64, 64)))
+    made_up.write(many, "p70.png", made_up.picture(0, "png", (47, 64)))
+    rows = [[name, number / 100] for number, name in enumerate(pictures)]
+    made_up.write_csv(many, "scores.csv", [["image", "score"], *rows])
+    made_up.write_csv(
+        many, "sound.csv", [["image", "score"], *(r for r in rows if "70" not in r[0])]
+    )
+    part = partial(own_part, many, tmp_path, scale=(0, 1))
+    crops = replace(recipe, predictor="diqa", features=replace(recipe.features, crop_size=100))
+    cases = [
+        (
+            "calibration, and 9 are needed: add pictures .*, about 90",
+            own_part(own, tmp_path),
+            recipe,
+        ),
+        ("'p70.png' is 47 x 64 pixels, and 48 x 48 are needed", part(), recipe),
+        ("is 64 x 64 pixels, and 100 x 100 are .* lower crop_size", part("sound.csv"), crops),
+        ("Step 1 needs at least two pristine pictures", part("sound.csv"), step_1),
+        (
+            r"81 picture\(s\) to train on do not fill a batch of 82",
+            part("sound.csv"),
+            replace(large, statistics=replace(large.statistics, batch_size=82)),
+        ),
+        ("has no split 'train'; it has rated", part("sound.csv", "train"), recipe),
+    ]
+    for words, one, settings in cases:
+        with pytest.raises(ValueError, match=words):
+            RatingsRun(one, str(tmp_path / "run")).train(settings, progress=False)
+        assert not (tmp_path / "run").exists(), words
+
+
+@pytest.mark.usefixtures("patient", "learnt")
+def test_the_part_to_learn_from_follows_the_table(own, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "MINIMUM_PAIRS_FOR_FIT", 5)
+    lines = (own / "scores.csv").read_text().split()
+    shared = shutil.copytree(own, tmp_path / "shares")
+    place = ("--manual-dir", shared, "--data-dir", tmp_path / "built", "--scale", 1, 5)
+    command = ("train", tmp_path / "recipe.json", "--database", "folder_iqa", *place)
+    for names, split in ((("train", "test"), "train"), (("mine", "mine"), "mine")):
+        marked = [f"{line},{names[number > 54]}" for number, line in enumerate(lines[1:])]
+        (shared / "scores.csv").write_text("\n".join([f"{lines[0]},split", *marked]) + "\n")
+        done = run(*command, "--folder", tmp_path / split)
+        assert isinstance(done.exception, ReadyToLearn), done.output
+        assert load_run(tmp_path / split)[0].part.split == split
+    marked = [f"{line},part{number % 2}" for number, line in enumerate(lines[1:])]
+    (shared / "scores.csv").write_text("\n".join([f"{lines[0]},split", *marked]) + "\n")
+    done = run(*command, "--folder", tmp_path / "neither")
+    assert "--split is missing: name one of part0, part1" in sentence(done)
+
+
+@pytest.mark.usefixtures("patient", "learnt")
+def test_a_damaged_file_of_a_run_is_named_and_the_run_goes_on_without(own, tmp_path):
+    folder, part = tmp_path / "run", own_part(own, tmp_path)
+    begin(part, folder)
+    for name in ("run.json", "recipe.json"):
+        for content in ("", "{", "[" * 100_000, '{"facts": 3, "part": 3}'):
+            (folder / name).write_text(content)
+            with pytest.raises(ValueError, match=rf"{name}.* [dD]elete .*and start the same"):
+                load_run(folder)
+        (folder / name).unlink()
+        begin(part, folder)
+        assert load_run(folder)[0].part.name == "folder_iqa"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("patient")
+def test_a_run_that_is_told_to_stop_says_how_to_go_on(number, run, settings, tmp_path, monkeypatch):
+    before = signal.getsignal(number)
+    monkeypatch.setattr(
+        "diqa_utils.ratings.runs.prepare_pictures", lambda *_, **__: os.kill(os.getpid(), number)
+    )
+    folder = tmp_path / "run"
+    done = run("train", tmp_path / "recipe.json", *settings, "--folder", folder)
+    assert done.exit_code == 128 + number
+    assert f"Stopped: `diqa resume {folder}` goes on.\n" in done.output
+    assert "Traceback" not in done.output
+    assert signal.getsignal(number) is before
+
+
+def test_damaged_files_are_refused_in_a_sentence(tmp_path):
+    make_run(tmp_path)
+    counts = damage(tmp_path, list(READERS), number=25, seed=1)
+    assert sum(counts.values()) == 25
+
+
 def test_mistakes_are_said_in_a_sentence(run, settings, tmp_path):
     wrong = tmp_path / "wrong.json"
     wrong.write_text('{"epochs": 3}')
@@ -240,14 +491,8 @@ def test_mistakes_are_said_in_a_sentence(run, settings, tmp_path):
         assert message in sentence(run(*arguments)), arguments
 
 
-def test_folders_may_be_paths(tmp_path):
-    run = RatingsRun(DatabasePart("biq2021", "train", manual_dir=tmp_path), folder=str(tmp_path))
-    with pytest.raises(FileNotFoundError):  # the database is not there
-        run.train(RatingsRecipe(), progress=False)
-    assert load_run(tmp_path)[0].part.manual_dir == str(tmp_path)
-
-
 def test_a_damaged_run_is_named(run, tmp_path):
     (tmp_path / "run.json").write_text('{"folder": "x"}')
-    with pytest.raises(ValueError, match=r"run\.json' does not describe a training run"):
+    (tmp_path / "recipe.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"run\.json' is damaged: delete it and start the same"):
         load_run(tmp_path)

@@ -3,9 +3,15 @@
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
-from diqa_utils.extended import build_extended_score_model, opinions_of
-from diqa_utils.image_statistics import STATISTICS
+from diqa_utils.extended import (
+    build_extended_score_model,
+    opinions_of,
+    unusualness,
+    usual_limits,
+)
+from diqa_utils.image_statistics import STATISTICS, image_statistics
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +53,32 @@ def test_the_model_can_be_saved_and_loaded(score_model, statistics, tmp_path):
     score_model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded(statistics), score_model(statistics))
+
+
+def test_unusual_is_what_has_odd_statistics_or_was_enlarged(score_model, statistics):
+    layer = score_model.get_layer("standardized")
+    mean, deviation = layer.mean.numpy()[0], np.sqrt(layer.variance.numpy()[0])
+    measured = unusualness(score_model, statistics).numpy()
+    expected = (((statistics - mean) / deviation) ** 4).mean(axis=1) ** 0.25
+    np.testing.assert_allclose(measured[:, 0], expected, rtol=1e-4)
+    names = [f"log detail of luma at 1/{size}" for size in (2, 1)]
+    half, full = (statistics[:, STATISTICS.index(name)] for name in names)
+    np.testing.assert_allclose(measured[:, 1], half - full, rtol=1e-4)
+
+
+def test_an_enlarged_picture_lacks_the_finest_detail(score_model, photographs):
+    piece = Image.fromarray(photographs["coffee"][:100, :100])
+    sizes = (100, 200, 300)
+    smoothness = [
+        unusualness(score_model, image_statistics(np.asarray(piece.resize((n, n))))[None])[0, 1]
+        for n in sizes
+    ]
+    assert smoothness[0] + 0.2 < min(smoothness[1:])
+
+
+def test_limits_are_the_kth_smallest_values():
+    measured = np.random.default_rng(0).permutation(np.arange(1.0, 400)[:, None] * [1, -1])
+    # k = ceil(400 * 0.99) = 396 of 399
+    assert usual_limits(measured, 0.99) == [396, -4]
+    with pytest.raises(ValueError, match=r"99 photograph.* too few for a share of 99\.5%"):
+        usual_limits(measured[:99], 0.995)

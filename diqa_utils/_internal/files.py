@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import glob
 import hashlib
 import io
 import json
@@ -92,9 +93,15 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         raise
 
 
-def remove_half_written(folder: Path) -> None:
-    """Removes what processes that were killed have left; others must not write there meanwhile."""
-    for path in folder.glob(f"{HALF_WRITTEN}-*"):
+def remove_half_written(folder: Path, name: str | None = None) -> None:
+    """Removes what processes that were killed have left; others must not write there meanwhile.
+
+    Args:
+        folder: Folder to look into.
+        name: Name of the only file of which half-written ones are removed; all if None.
+    """
+    wanted = "*" if name is None else glob.escape(name)
+    for path in folder.glob(f"{HALF_WRITTEN}-{'[0-9a-f]' * 8}-{wanted}"):
         _remove(path)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from filelock import FileLock, Timeout
 
-from diqa_utils._internal.files import cache_folder, write_atomically
+from diqa_utils._internal.files import cache_folder, remove_half_written, write_atomically
 
 # What needs TensorFlow is not imported here: help must not wait for it.
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ class ScoreFile:
         lock.parent.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(lock, timeout=0):
+                remove_half_written(self.path.parent, self.path.name)
                 for path in pictures:
                     self.rows.pop(_shown(str(path), self.format), None)
                 self._write_all(self.rows.values())
@@ -205,7 +206,7 @@ def _parsed(text: str, format_: Format) -> Iterator[Row]:
 
 def _head(format_: Format) -> str:
     if format_ is Format.table:
-        return "quality  interval      picture\n"
+        return "quality  interval               picture\n"
     return _cells(COLUMNS) if format_ is Format.csv else ""
 
 
@@ -219,8 +220,8 @@ def _line(row: Row, format_: Format) -> str:
     if row["quality"] is None:
         return ""  # standard error says why
     interval = "" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}"
-    unusual = "  (unlike the photographs of the calibration)" if row["unusual"] else ""
-    return f"{row['quality']:<7.2f}  {interval:12}  {name}{unusual}\n"
+    unusual = "unusual" if row["unusual"] else ""
+    return f"{row['quality']:<7.2f}  {interval:12}  {unusual:7}  {name}\n"
 
 
 def _cells(cells: Iterable[Any]) -> str:

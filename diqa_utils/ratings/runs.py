@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
@@ -38,6 +39,7 @@ from diqa_utils._internal.files import (
 )
 from diqa_utils.distortions import LEVELS
 from diqa_utils.evaluation import evaluate
+from diqa_utils.extended import unusualness, usual_limits
 from diqa_utils.image_statistics import STATISTICS
 from diqa_utils.inference import RUN_PREDICTOR, ExtendedPredictor, Predictor, load_predictor
 from diqa_utils.metrics import MINIMUM_PAIRS_FOR_FIT
@@ -183,9 +185,9 @@ class RatingsRun:
         self, trained: TrainedPredictor, pictures: RatedPictures, parts: dict[str, np.ndarray]
     ) -> dict[str, Any]:
         """Measures the predictor on what was set aside."""
-        predicted, quality = {}, {}
+        predicted, quality, rows_of = {}, {}, {}
         for part in ("validation", "calibration"):
-            rows = pictures.rows_of(parts[part].tolist())
+            rows = rows_of[part] = pictures.rows_of(parts[part].tolist())
             predicted[part], quality[part] = trained.predict(pictures, rows), pictures.quality[rows]
         half = conformal_half_width(predicted["calibration"], quality["calibration"], CONFIDENCE)
         inside = np.abs(predicted["validation"] - quality["validation"]) <= half
@@ -198,12 +200,23 @@ class RatingsRun:
             "recipe": asdict(trained.recipe),
             "parameters": sum(math.prod(w.shape) for w in trained.score_model.trainable_weights),
             "interval": {"confidence": CONFIDENCE, "half_width": half},
+            "usual": _usual(trained, pictures, rows_of["calibration"]),
             "validation": {
                 "agreement": agreement[0].to_dict(),
                 "inside_interval": float(inside.mean()),
             },
             "history": trained.history,
         }
+
+
+def _usual(
+    trained: TrainedPredictor, pictures: RatedPictures, rows: np.ndarray
+) -> dict[str, Any] | None:
+    """How far out a picture may be: None for DIQA, and where too few pictures could say it."""
+    if trained.recipe.predictor != "extended" or len(rows) < USUAL_SHARE / (1 - USUAL_SHARE):
+        return None
+    measured = unusualness(trained.score_model, tf.constant(pictures.extras[rows], tf.float32))
+    return {"share": USUAL_SHARE, "limits": usual_limits(measured.numpy(), USUAL_SHARE)}
 
 
 def load_run(folder: str | PathLike[str]) -> tuple[RatingsRun, RatingsRecipe]:

@@ -374,15 +374,20 @@ def repeat(
     """
     root, table = Path(folder), part.table()
     clean = None if pristine is None else pristine_pictures(pristine)
+    named = clean and fingerprint(pictures=clean)
 
     def ids_of(references: Sequence[str]) -> list[str]:
         chosen = np.isin(table["reference_id"], references)
         return table["image_id"][chosen].tolist()
 
     def method(split: Split, number: int) -> np.ndarray:
-        ids = {"train": ids_of(split.training), "validation": ids_of(split.validation)}
-        pristine = _references(recipe, part, split) if clean is None else clean
-        _check_pictures(recipe, part, ids, pristine, root / "pictures", True)
+        ids = {
+            "train": ids_of(split.training),
+            "validation": ids_of(split.validation),
+        }
+        pristine = clean or _references(recipe, part, split)
+        folder = root / "pictures"
+        _check_pictures(recipe, part, ids, pristine, folder, True)
         trained, pictures = _train(
             replace(recipe, seed=recipe.seed + number - 1),
             part,
@@ -390,7 +395,7 @@ def repeat(
             validation=ids["validation"],
             pristine=pristine,
             folder=root / f"run-{number:03}",
-            pictures_folder=root / "pictures",
+            pictures_folder=folder,
         )
         rows = pictures.rows_of(ids_of(split.test))
         return trained.predict(pictures, rows)
@@ -403,8 +408,7 @@ def repeat(
             repeats=repeats,
             seed=seed,
             folder=root / "repeats",
-            settings=recipe.by_name()
-            | {"the pristine pictures": clean and fingerprint(pictures=clean)},
+            settings=recipe.by_name() | {"the pristine pictures": named},
         )
     return [result, *full_reference(part, repeats=repeats, seed=seed)]
 

@@ -33,8 +33,12 @@ LIMIT = 3.0
 #: quality, and its rank among them. The rank is an exercise; the score is made of the quality.
 OPINIONS = ("quality", "rank")
 
-#: The statistics whose difference is large where a picture was enlarged: its finest detail is weak.
-HALF_SIZE, FULL_SIZE = (STATISTICS.index(f"log detail of luma at 1/{size}") for size in (2, 1))
+#: What is large where a picture was enlarged smoothly: there a pixel and its diagonal neighbour lie
+#: on one side of the mean around them, so the products of their contrasts are hardly ever negative.
+DIAGONAL = [
+    STATISTICS.index(f"skewness of contrast times that {neighbour} at 1/1")
+    for neighbour in ("below right", "below left")
+]
 
 
 @keras.saving.register_keras_serializable("diqa_utils")
@@ -98,8 +102,8 @@ def unusualness(score_model: keras.Model, statistics: tf.Tensor) -> tf.Tensor:
 
     The first is the fourth root of the mean fourth power of the standardised statistics: large if
     a few of them are as in no photograph, as those of flat fields, drawings and pages of text are.
-    The second is the logarithm of the ratio of detail at half size and at full size: large where a
-    picture was enlarged smoothly.
+    The second is how skewed the products of diagonal neighbours are: large where a picture was
+    enlarged smoothly.
 
     Args:
         score_model: Model of `build_extended_score_model`, trained.
@@ -107,12 +111,10 @@ def unusualness(score_model: keras.Model, statistics: tf.Tensor) -> tf.Tensor:
 
     Returns:
         float32 (N, 2).
-
-    Chapter: notebooks/11-human-ratings.ipynb
     """
     standardized = score_model.get_layer("standardized")(statistics)
     strangeness = tf.reduce_mean(standardized**4, axis=-1) ** 0.25
-    smoothness = statistics[:, HALF_SIZE] - statistics[:, FULL_SIZE]
+    smoothness = tf.reduce_sum(tf.gather(statistics, DIAGONAL, axis=-1), axis=-1)
     return tf.stack([strangeness, smoothness], axis=-1)
 
 
@@ -131,8 +133,6 @@ def usual_limits(measured: np.ndarray, share: float) -> list[float]:
 
     Raises:
         ValueError: There are too few photographs for this share.
-
-    Chapter: notebooks/11-human-ratings.ipynb
     """
     position = math.ceil((len(measured) + 1) * share)
     if position > len(measured):

@@ -23,8 +23,6 @@ class FoundPictures:
         files: Paths of the pictures, those of a folder in the order of their names.
         skipped: Number of files and folders that were passed over, by kind; what an operating
             system keeps in folders does not count.
-
-    Chapter: notebooks/09-prediction.ipynb
     """
 
     files: list[Path] = field(default_factory=list)
@@ -48,8 +46,6 @@ def find_pictures(
 
     Returns:
         The pictures, each once, and what was passed over.
-
-    Chapter: notebooks/09-prediction.ipynb
     """
     found = FoundPictures()
     seen: set[Path] = set()

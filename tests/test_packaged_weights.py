@@ -96,3 +96,10 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / lar
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
     )
     assert float(done.stdout.split()[-1]) < 5
+
+
+def test_hardly_any_photograph_is_called_unusual_by_the_limits_of_the_card(card):
+    measured = notebook.results("unusual")
+    assert card["usual"]["limits"] == pytest.approx(measured["limits"], abs=1e-3)
+    assert max(measured["photographs"][part] for part in ("validation", "training")) <= 0.01
+    assert min(measured["made"].values()) >= 0.99

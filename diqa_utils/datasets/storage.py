@@ -248,7 +248,27 @@ def prepare(
         builder = make_builder(name, data_dir, manual_dir, partial=partial, options=options)
         if not builder.data_path.exists():
             raise OSError(f"The files of {name} changed while they were read: start again.")
+    elif manual_dir is not None and manual_dir.exists() and name != "sample_iqa":
+        _check_scores(builder, manual_dir)
     return builder
+
+
+def _check_scores(builder: tfds.core.DatasetBuilder, manual_dir: Path) -> None:
+    """Raises a ValueError if a database was built from other scores than those that are at hand."""
+    from diqa_utils.datasets.files import DatabaseFiles
+
+    with DatabaseFiles(manual_dir) as files:
+        rows = builder.read_rows(files)
+    built: dict[str, float] = {}
+    for part in builder.info.splits:
+        columns = _columns(builder, part)
+        scores = columns["score"].astype(np.float32).tolist()
+        built |= dict(zip(columns["image_id"].tolist(), scores, strict=True))
+    if built != {row.image_id: float(np.float32(row.score)) for row in rows}:
+        raise ValueError(
+            f"{builder.name} was built from other scores than those in {str(manual_dir)!r}: pass "
+            f"another data_dir, or delete {str(builder.data_path)!r}, and it is built again."
+        )
 
 
 def read(

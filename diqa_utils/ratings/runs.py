@@ -82,6 +82,9 @@ REMEDY = f"delete it {GO_ON}"
 #: Side of the squares that are cut from pristine pictures to make worse copies of, in pixels.
 SQUARE = 512
 
+#: What names a folder in a run and in its part of a database.
+RUN_FOLDERS, PART_FOLDERS = ("folder", "pristine", "pictures"), ("data_dir", "manual_dir")
+
 #: Of ten references, how many go to training, validation and calibration.
 REFERENCES = (8, 1, 1)
 
@@ -89,7 +92,7 @@ REFERENCES = (8, 1, 1)
 CONFIDENCE = 0.9
 
 #: The share of calibration pictures that are usual in each of two ways; the others are flagged.
-USUAL_SHARE = 0.997
+USUAL_SHARE = 0.995
 
 
 @dataclass(frozen=True)
@@ -178,8 +181,11 @@ class RatingsRun:
         }
         if file.exists():
             check_same(Path(self.folder), read_json(file, REMEDY).get("facts", {}), facts)
-        # default=str: folders may be given as paths.
-        write_text(file, json.dumps(asdict(self) | {"facts": facts}, indent=2, default=str) + "\n")
+        settings = asdict(self) | {"facts": facts}
+        for place, names in ((settings, RUN_FOLDERS), (settings["part"], PART_FOLDERS)):
+            for name in names:  # whoever resumes may stand elsewhere
+                place[name] = place[name] and str(Path(place[name]).expanduser().absolute())
+        write_text(file, json.dumps(settings, indent=2) + "\n")
 
     def _card(
         self, trained: TrainedPredictor, pictures: RatedPictures, parts: dict[str, np.ndarray]

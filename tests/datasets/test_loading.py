@@ -11,6 +11,8 @@ from collections import Counter
 from pathlib import Path
 
 import made_up
+import numpy as np
+import openpyxl
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
@@ -306,6 +308,21 @@ def test_a_build_is_never_used_for_another_folder_behind_a_link(own):
     (folder / "linked").unlink()
     (folder / "linked").symlink_to(folder / "a40")
     assert scores_and_pixels(own)["linked/b.png"] == (pytest.approx(0.9), 40)
+
+
+def test_a_database_is_not_taken_for_a_copy_with_other_scores(csiq, tmp_path):
+    copy = made_up.copied(csiq / "release", tmp_path / "copy", pictures=False)
+    settings = {"split": "rated", "data_dir": csiq}
+    expected = datasets.read_table("csiq", **settings)["score"]
+    same = datasets.read_table("csiq", manual_dir=copy, **settings)["score"]
+    np.testing.assert_array_equal(same, expected)
+    [table] = copy.rglob("*.xlsx")
+    book = openpyxl.load_workbook(table)
+    [scores] = [c for c in book["all_by_image"].columns if "dmos" in [cell.value for cell in c]]
+    scores[-1].value = 0.123
+    book.save(table)
+    with pytest.raises(ValueError, match=r"csiq was built from other scores than .*copy'"):
+        datasets.read_table("csiq", manual_dir=copy, **settings)
 
 
 def test_a_build_is_used_again_if_only_something_else_changed(own, capsys, monkeypatch):

@@ -7,8 +7,6 @@ than one of them is asked for.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from diqa_utils._internal.startup import start_tensorflow_quietly
-
 if TYPE_CHECKING:
     from diqa_utils import datasets
     from diqa_utils.distortions import distort
@@ -81,7 +79,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("diqa_utils.datasets")
     if name in _OWNERS:
         if _OWNERS[name] not in WITHOUT_TENSORFLOW:
-            start_tensorflow_quietly()
+            importlib.import_module("diqa_utils._internal.startup").start_tensorflow_quietly()
         return getattr(importlib.import_module(f"diqa_utils.{_OWNERS[name]}"), name)
     raise AttributeError(f"module 'diqa_utils' has no attribute {name!r}")
 

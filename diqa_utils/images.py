@@ -306,7 +306,8 @@ def _check(image: Image.Image, name: str, max_megapixels: float) -> None:
     if megapixels > max_megapixels:
         raise _NoPicture(
             f"{name!r} has {megapixels:.1f} megapixels, more than the {max_megapixels:g} that are "
-            "read unasked: if you trust it, allow more with max_megapixels (--max-megapixels)."
+            "read unasked: make it smaller, or, if you trust it, allow more with max_megapixels "
+            "(--max-megapixels of `diqa score`)."
         )
 
 

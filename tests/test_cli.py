@@ -264,7 +264,7 @@ def test_names_are_data(odd_names, format_, encoding):
         shown = [row["picture"] for row in csv.DictReader(io.StringIO(text, newline=""))]
         escaped |= {"=1+1.png": "./=1+1.png"}
     else:
-        shown = [line.split("  ")[-1] for line in text.split("\n")[1:-1]]
+        shown = [line.split("  ")[-1].lstrip() for line in text.split("\n")[1:-1]]
         escaped |= {"cr\rhere.png": "cr\\rhere.png", "esc\x1b[31m.png": "esc\\x1b[31m.png"}
         escaped |= {"\u2028.png": "\\u2028.png"}
     assert shown == [escaped.get(name, name) for name in NAMES]

@@ -283,7 +283,7 @@ def test_a_run_killed_while_it_writes_goes_on(epochs_done, tmp_path, monkeypatch
         Step1.train(new(Step1.build), epochs_done, tmp_path, optimizer=nadam())
 
     def half_written(path, write):
-        path.with_name(f"incomplete-0123-{path.name}").write_bytes(b"half")
+        path.with_name(f"incomplete-01234567-{path.name}").write_bytes(b"half")
         raise Killed
 
     with monkeypatch.context() as patch:

@@ -223,7 +223,8 @@ class Predictor:
             try:
                 yield path, self.score(image)
             except Exception as error:
-                yield path, ValueError(f"{str(path)!r}: {error}")
+                reason = (str(error) or type(error).__name__).splitlines()[0]
+                yield path, ValueError(f"{str(path)!r}: {reason}")
 
     def report(self, picture: Any) -> Figure:
         """Shows a picture, its predicted error map and its score.

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -340,6 +341,22 @@ def test_a_file_of_something_else_is_left_as_it_is(folder, tmp_path):
         assert done.exit_code == 1
         assert f"{name}' is there and is no table of scores" in done.stderr
         assert (tmp_path / name).read_text() == text
+
+
+def test_a_file_of_scores_is_no_table_for_people_and_its_folder_is_made(folder, tmp_path):
+    file = tmp_path / "new" / "scores.csv"
+    done = run("score", folder, "--output", file, "--format", "table")
+    assert done.exit_code == 1
+    assert "write --output as csv or jsonl" in done.stderr
+    assert run("score", folder, "--output", file).exit_code == 0
+    assert len(file.read_text().splitlines()) == 3
+
+
+def test_who_reads_the_first_rows_only_gets_no_error(folder):
+    command = f"{sys.executable} -m diqa_utils score {shlex.quote(str(folder))} | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=100)
+    assert done.stdout == "quality  interval               picture\n"
+    assert "Error" not in done.stderr
 
 
 def test_scores_of_another_predictor_are_not_mixed_in(folder, tmp_path):

@@ -1,7 +1,7 @@
 """What the commands share: options, and errors in words."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -59,17 +59,17 @@ Pristine = Annotated[
 ]
 
 
-class Stopped(BaseException):
-    """Ctrl-C was pressed, or the process was asked to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"Stopped by {signal.Signals(number).name}.")
-        self.exit_code = 128 + number
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C was pressed, or the process was asked to end; holds the number of the signal."""
 
 
 @contextmanager
-def signals_stop() -> Iterator[None]:
-    """Lets SIGINT and SIGTERM raise `Stopped`, and ends the command with their exit code."""
+def signals_stop(words: Callable[[], str] | None = None) -> Iterator[None]:
+    """Lets SIGINT and SIGTERM raise `Stopped`, and ends the command with 128 and their number.
+
+    Args:
+        words: Says how to go on.
+    """
 
     def stop(number: int, frame: object) -> None:
         raise Stopped(number)
@@ -77,9 +77,11 @@ def signals_stop() -> Iterator[None]:
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
-    except Stopped as stopped:
-        typer.echo(str(stopped), err=True)
-        raise typer.Exit(stopped.exit_code) from None
+    except KeyboardInterrupt as stopped:
+        if words is not None:
+            typer.echo(f"Stopped: {words()}.", err=True)
+        number = stopped.args[0] if isinstance(stopped, Stopped) else signal.SIGINT
+        raise typer.Exit(128 + number) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -91,6 +93,8 @@ def errors_in_words() -> Iterator[None]:
     start_tensorflow_quietly()
     try:
         yield
+    except BrokenPipeError as error:  # who reads has seen enough
+        raise typer.Exit(1) from error
     except (ValueError, TypeError, OSError) as error:
         typer.echo(f"Error: {message(error)}", err=True)
         raise typer.Exit(1) from error

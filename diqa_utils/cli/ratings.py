@@ -1,9 +1,6 @@
 """`diqa train`, `diqa resume` and `diqa evaluate`."""
 
 import json
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +23,7 @@ from diqa_utils.cli.common import (
     Separator,
     errors_in_words,
     own_folder_options,
+    signals_stop,
 )
 from diqa_utils.datasets.catalog import CATALOG
 
@@ -63,7 +61,7 @@ def train(
 
     A run that was stopped goes on when it is started again, or with `diqa resume`.
     """
-    with _stopped_in_words(folder), errors_in_words():
+    with signals_stop(lambda: _how_to_go_on(folder)), errors_in_words():
         from diqa_utils.ratings import protocol, runs
 
         settings = _recipe(recipe)
@@ -85,7 +83,7 @@ def resume(
     folder: Annotated[Path, typer.Argument(help="The folder of a run that was stopped.")],
 ) -> None:
     """Go on with a training run where it was stopped."""
-    with _stopped_in_words(folder), errors_in_words():
+    with signals_stop(lambda: _how_to_go_on(folder)), errors_in_words():
         from diqa_utils.ratings import runs
 
         run, recipe = runs.load_run(folder)
@@ -165,26 +163,10 @@ def _print_card(card: dict[str, Any], folder: Path) -> None:
     typer.echo(f"{card['parameters']:,} parameters; {card['seconds']:,} s. All of it: {folder}")
 
 
-@contextmanager
-def _stopped_in_words(folder: Path) -> Iterator[None]:
-    """Says how to go on after Ctrl-C or SIGTERM; the exit code is 128 and the signal's number."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt(number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        begun = (folder / "run.json").exists()
-        words = (
-            f"`diqa resume {folder}` goes on" if begun else "the run had not begun; start it again"
-        )
-        typer.echo(f"Stopped: {words}.", err=True)
-        raise typer.Exit(128 + (error.args[0] if error.args else signal.SIGINT)) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _how_to_go_on(folder: Path) -> str:
+    if (folder / "run.json").exists():
+        return f"`diqa resume {folder}` goes on"
+    return "the run had not begun; start it again"
 
 
 def _recipe(text: str) -> "RatingsRecipe":

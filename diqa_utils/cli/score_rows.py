@@ -114,6 +114,10 @@ class ScoreFile:
     """
 
     def __init__(self, path: Path, format_: Format, predictor: str) -> None:
+        if format_ is Format.table:
+            raise ValueError(
+                "A table cannot be gone on with: give --output the format csv or jsonl."
+            )
         self.path, self.format = path, format_
         self.rows = {row["picture"]: row for row in self._read(predictor)}
         self.gone_on = bool(self.rows)
@@ -123,7 +127,8 @@ class ScoreFile:
         """Holds the file, without the rows of pictures that are to be scored (again)."""
         key = hashlib.sha256(str(self.path.absolute()).encode(errors="replace")).hexdigest()[:16]
         lock = cache_folder() / "locks" / f"{key}.lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (lock.parent, self.path.parent):
+            folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(lock, timeout=0):
                 remove_half_written(self.path.parent, self.path.name)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from diqa_utils._internal.files import write_atomically
-from diqa_utils.cli.common import Predictor, Stopped, errors_in_words, message, signals_stop
+from diqa_utils.cli.common import Predictor, errors_in_words, message, signals_stop
 from diqa_utils.cli.score_rows import Format, Printed, Rows, ScoreFile, row_of
 
 # What needs TensorFlow is imported within the functions: help must not wait for it.
@@ -129,7 +129,7 @@ class _Run:
                 rows.write(self._row(Path(name), error))
             for path, result in progress:
                 rows.write(self._row(path, result))
-        except Stopped:
+        except KeyboardInterrupt:
             self._say_counts()
             raise
         finally:

@@ -20,6 +20,9 @@ HEIGHT, WIDTH = 4000, 6000
 #: At most so many times the 3 bytes of a pixel, by the bits of a channel.
 LIMITS = {8: 3.0, 16: 5.0}
 
+#: The decoders of these kinds keep copies of their own while they work.
+GREEDY = {".webp": 6.0, ".jp2": 7.0, ".avif": 4.0}
+
 
 def peak_of_reading(path: str | Path) -> float:
     """Peak memory of `read_image`, in sizes of the array that it returns."""
@@ -76,9 +79,9 @@ def main() -> int:
         for path, bits in make_pictures(Path(folder)).items():
             command = [sys.executable, "-m", "tests.fuzz.memory", str(path)]
             peak = float(subprocess.run(command, capture_output=True, check=True).stdout)
-            above = peak > LIMITS[bits]
-            worst |= above
-            print(f"{path.name:16} {peak:.2f} (limit {LIMITS[bits]:g}){' ABOVE' if above else ''}")
+            limit = GREEDY.get(path.suffix, LIMITS[bits])
+            worst |= peak > limit
+            print(f"{path.name:16} {peak:.2f} (limit {limit:g}){' ABOVE' if peak > limit else ''}")
     return worst
 
 

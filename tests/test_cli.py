@@ -323,6 +323,22 @@ def test_a_picture_that_has_changed_is_scored_again_and_keeps_its_place(folder, 
     assert after[2] == before[2]
 
 
+def test_a_picture_that_changes_while_it_is_scored_is_scored_again(folder, tmp_path, monkeypatch):
+    read = inference.read_image
+
+    def changes(path, **options):
+        pixels = read(path, **options)
+        os.utime(path, (1, 1))
+        return pixels
+
+    monkeypatch.setattr(inference, "read_image", changes)
+    file = tmp_path / "scores.jsonl"
+    run("score", folder, "--output", file)
+    done = run("score", folder, "--output", file)
+    assert done.stderr.startswith("2 scored, 0 failed")
+    assert run("score", folder, "--output", file).stderr.startswith("0 scored, 2 scored before")
+
+
 def test_rows_of_other_pictures_are_kept_and_a_missing_map_is_made(folder, tmp_path, counted):
     file, maps = tmp_path / "scores.jsonl", tmp_path / "maps"
     run("score", folder / "coffee.png", "--output", file)

@@ -53,12 +53,18 @@ class Rows(Protocol):
         """Is called once, after the last row."""
 
 
-def row_of(path: Path, result: "Score | Exception", predictor: str, error: str = "") -> Row:
-    """Makes the row of a picture: numbers that are not known are None."""
-    row: Row = dict.fromkeys(COLUMNS) | {"picture": str(path), "predictor": predictor}
-    row |= state_of(path)
-    if isinstance(result, Exception):
-        return row | {"error": error}
+def row_of(path: Path, state: Row, result: "Score | str", predictor: str) -> Row:
+    """Makes the row of a picture: what is not known is None.
+
+    Args:
+        path: Its file.
+        state: What `state_of` said before the file was read.
+        result: Its score, or why it has none.
+        predictor: Name of the predictor.
+    """
+    row: Row = dict.fromkeys(COLUMNS) | {"picture": str(path), "predictor": predictor} | state
+    if isinstance(result, str):
+        return row | {"error": result}
     numbers = {"quality": float(result), "low": result.low, "high": result.high}
     known = {
         name: round(number, DIGITS) for name, number in numbers.items() if not math.isnan(number)
@@ -115,9 +121,7 @@ class ScoreFile:
 
     def __init__(self, path: Path, format_: Format, predictor: str) -> None:
         if format_ is Format.table:
-            raise ValueError(
-                "A table cannot be gone on with: give --output the format csv or jsonl."
-            )
+            raise ValueError("A table cannot be gone on with: write --output as csv or jsonl.")
         self.path, self.format = path, format_
         self.rows = {row["picture"]: row for row in self._read(predictor)}
         self.gone_on = bool(self.rows)

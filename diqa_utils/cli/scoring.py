@@ -13,7 +13,7 @@ from rich.progress import track
 
 from diqa_utils._internal.files import write_atomically
 from diqa_utils.cli.common import Predictor, errors_in_words, message, signals_stop
-from diqa_utils.cli.score_rows import Format, Printed, Rows, ScoreFile, row_of
+from diqa_utils.cli.score_rows import Format, Printed, Rows, ScoreFile, row_of, state_of
 
 # What needs TensorFlow is imported within the functions: help must not wait for it.
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class _Run:
         self.loaded, self.name, self.found = loaded, name, found
         self.refused, self.console, self.max_megapixels = refused, console, max_megapixels
         self.scored = self.failed = self.before = 0
+        self.states: dict[Path, dict[str, Any]] = {}
         self.maps = maps
         if maps is not None:
             maps.mkdir(parents=True, exist_ok=True)
@@ -115,7 +116,8 @@ class _Run:
 
     def score(self, paths: list[Path], rows: Rows, by_quality: bool) -> None:
         """Scores pictures, writes rows, and says at last how many there are of what."""
-        results = self.loaded.score_files(paths, max_megapixels=self.max_megapixels)
+        noted = self._noted(paths)
+        results = self.loaded.score_files(noted, max_megapixels=self.max_megapixels)
         progress = track(
             results,
             "scoring",
@@ -138,7 +140,14 @@ class _Run:
         if self.failed or not (self.scored or self.before):
             raise typer.Exit(1)
 
+    def _noted(self, paths: list[Path]) -> Iterator[Path]:
+        """Notes the state of each file before it is read: what changes later is scored again."""
+        for path in paths:
+            self.states[path] = state_of(path)
+            yield path
+
     def _row(self, path: Path, result: "Score | Exception") -> dict[str, Any]:
+        state = self.states.pop(path, {})
         try:
             if self.maps is not None and not isinstance(result, Exception):
                 self._write_map(path)
@@ -146,10 +155,10 @@ class _Run:
             result = error
         if not isinstance(result, Exception):
             self.scored += 1
-            return row_of(path, result, self.name)
+            return row_of(path, state, result, self.name)
         self.failed += 1
         self.console.print(f"Error: {message(result)}")
-        return row_of(path, result, self.name, message(result))
+        return row_of(path, state, message(result), self.name)
 
     def _write_map(self, path: Path) -> None:
         """Writes an error map as a grey picture: black is 0, white is 1."""

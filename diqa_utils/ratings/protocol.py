@@ -66,8 +66,7 @@ class DatabasePart:
         data_dir: Folder for built databases, if it is not the cache folder.
         manual_dir: Folder or archive that was fetched from the owners.
         partial: Whether to accept a copy that lacks some rows.
-        options: What `datasets.load` takes for "folder_iqa" only: `scores`, `scale`,
-            `higher_is_better`.
+        options: What `datasets.load` takes for "folder_iqa" only, such as `scores` and `scale`.
 
     Chapter: notebooks/11-human-ratings.ipynb
     """

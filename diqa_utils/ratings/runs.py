@@ -345,8 +345,17 @@ def measure(predictor: str | PathLike[str], part: DatabasePart) -> Result:
     """
     loaded = load_predictor(predictor)
     dataset = part.load()
-    pictures = tqdm(dataset.as_numpy_iterator(), "scoring", len(dataset), leave=False)
-    scores = [loaded.score(picture["distorted_image"]) for picture in pictures]
+    if len(dataset) < MINIMUM_PAIRS_FOR_FIT:
+        raise ValueError(
+            f"{part.label!r} has {len(dataset)} picture(s), and {MINIMUM_PAIRS_FOR_FIT} are needed "
+            "to say how well scores agree with ratings."
+        )
+    scores = []
+    for example in tqdm(dataset.as_numpy_iterator(), "scoring", len(dataset), leave=False):
+        try:
+            scores.append(loaded.score(example["distorted_image"]))
+        except ValueError as error:
+            raise ValueError(f"{example['image_id'].decode()!r}: {error}") from error
     return evaluate_whole(part, scores, name=_described(loaded, part))
 
 

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import threading
@@ -188,6 +189,21 @@ def test_a_run_that_was_stopped_while_preparing_can_go_on(run, settings, tmp_pat
     resumed = run("resume", folder)
     assert resumed.exit_code == 0, resumed.output
     assert (folder / "predictor" / "weights.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [([64] * 5, "has 5 picture.*, and 6 are needed"), ([64] * 5 + [40], "'p5.png': .*48 x 48")],
+)
+def test_what_cannot_be_evaluated_is_said_with_its_name(run, tmp_path, sizes, words):
+    rows = [["image", "score"]]
+    for number, size in enumerate(sizes):
+        made_up.write(tmp_path / "own", f"p{number}.png", made_up.picture(9, "png", (size, size)))
+        rows.append([f"p{number}.png", number / 10])
+    made_up.write_csv(tmp_path / "own", "scores.csv", rows)
+    place = ("--manual-dir", tmp_path / "own", "--data-dir", tmp_path / "built")
+    done = run("evaluate", "--database", "folder_iqa", *place)
+    assert re.search(words, sentence(done))
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from diqa_utils._internal.checks import as_batch, check_pixels, to_unit_range
+from diqa_utils._internal.checks import as_batch, check_pixels, check_shape, to_unit_range
 from diqa_utils._internal.files import read_json, write_text
 from diqa_utils._internal.tensorflow import compiled
 from diqa_utils._internal.threads import map_ahead
@@ -542,9 +542,15 @@ def _as_rgb(picture: Any) -> np.ndarray:
         image = _as_array(picture)
     else:
         image = read_image(picture)
-    batch = as_batch(image, name="picture", channels=(1, 3))
-    check_pixels(batch, name="picture")
-    pixels = batch.numpy()
+    if (
+        image.dtype == np.uint8
+    ):  # never a second copy: TensorFlow does not survive too little memory
+        check_shape(tf.TensorShape(image.shape), name="picture", channels=(1, 3))
+        pixels = image if image.ndim == 4 else image[np.newaxis]
+    else:
+        batch = as_batch(image, name="picture", channels=(1, 3))
+        check_pixels(batch, name="picture")
+        pixels = batch.numpy()
     return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
 
 

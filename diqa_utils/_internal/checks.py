@@ -109,10 +109,16 @@ def as_batch(image: Any, *, name: str, channels: tuple[int, ...]) -> tf.Tensor:
             or a side of known length is shorter than `MINIMUM_SIZE`.
     """
     tensor = tf.convert_to_tensor(image)
-    shape = as_tuple(tensor.shape)
-    if tensor.shape.rank not in (3, 4):
+    check_shape(tensor.shape, name=name, channels=channels)
+    return tensor if tensor.shape.rank == 4 else tensor[tf.newaxis]
+
+
+def check_shape(tensor_shape: tf.TensorShape, *, name: str, channels: tuple[int, ...]) -> None:
+    """Raises the ValueError of `as_batch` if a shape is not that of images."""
+    shape = as_tuple(tensor_shape)
+    if tensor_shape.rank not in (3, 4):
         raise ValueError(f"{name} must have shape (H, W, C) or (N, H, W, C), not {shape}.")
-    height, width, depth = tensor.shape[-3:]
+    height, width, depth = tensor_shape[-3:]
     if depth not in channels:
         wanted = " or ".join(map(str, channels))
         raise ValueError(
@@ -123,7 +129,6 @@ def as_batch(image: Any, *, name: str, channels: tuple[int, ...]) -> tf.Tensor:
             f"{name} is {height} x {width} pixels; the smallest image accepted is "
             f"{MINIMUM_SIZE} x {MINIMUM_SIZE}."
         )
-    return tensor if tensor.shape.rank == 4 else tensor[tf.newaxis]
 
 
 def like(batch: tf.Tensor, image: Any) -> tf.Tensor:

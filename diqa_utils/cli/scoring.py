@@ -112,7 +112,8 @@ class _Run:
             self.root = os.path.commonpath(folders) if folders else ""
 
     def is_finished(self, file: ScoreFile, path: Path) -> bool:
-        return file.is_finished(path) and (self.maps is None or self._map_of(path).exists())
+        place = self._map_of(path)
+        return file.is_finished(path) and (place is None or place.exists())
 
     def score(self, paths: list[Path], rows: Rows, by_quality: bool) -> None:
         """Scores pictures, writes rows, and says at last how many there are of what."""
@@ -149,8 +150,9 @@ class _Run:
     def _row(self, path: Path, result: "Score | Exception") -> dict[str, Any]:
         state = self.states.pop(path, {})
         try:
-            if self.maps is not None and not isinstance(result, Exception):
-                self._write_map(path)
+            place = self._map_of(path)
+            if place is not None and not isinstance(result, Exception):
+                self._write_map(path, place)
         except Exception as error:  # whatever it is, it costs this picture alone
             result = error
         if not isinstance(result, Exception):
@@ -160,18 +162,18 @@ class _Run:
         self.console.print(f"Error: {message(result)}")
         return row_of(path, state, message(result), self.name)
 
-    def _write_map(self, path: Path) -> None:
+    def _write_map(self, path: Path, place: Path) -> None:
         """Writes an error map as a grey picture: black is 0, white is 1."""
         import numpy as np
         from PIL import Image
 
-        place = self._map_of(path)
         place.parent.mkdir(parents=True, exist_ok=True)
         grey = np.clip(self.loaded.predict_error_map(path) * 255, 0, 255).round().astype(np.uint8)
         write_atomically(place, lambda half: Image.fromarray(grey).save(half, "PNG"))
 
-    def _map_of(self, path: Path) -> Path:
-        assert self.maps is not None
+    def _map_of(self, path: Path) -> Path | None:
+        if self.maps is None:
+            return None
         return self.maps / f"{os.path.relpath(os.path.abspath(path), self.root)}.png"
 
     def _say_counts(self) -> None:

@@ -26,6 +26,7 @@ from diqa_utils.distortions import (
     colors,
     compression,
     contrast,
+    enlarging,
     fading,
     noise,
     spatial,
@@ -72,8 +73,18 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     for family, functions in _FAMILIES.items()
 }
 
-#: Distortions that are none of KADID-10k's.
-_OTHERS: tuple[Distortion, ...] = (fading.fast_fading,)  # of LIVE
+#: Distortions that are none of KADID-10k's: one of LIVE's, and what befalls pictures on their way.
+_OTHERS: tuple[Distortion, ...] = (
+    fading.fast_fading,
+    enlarging.enlarge_nearest,
+    enlarging.enlarge_bilinear,
+    enlarging.enlarge_bicubic,
+    enlarging.enlarge_lanczos,
+    enlarging.enlarge_and_sharpen,
+    enlarging.enlarge_jpeg,
+    compression.recompression,
+    noise.wiped_texture,
+)
 
 #: Every distortion by its name: those of `FAMILIES`, and others.
 #:

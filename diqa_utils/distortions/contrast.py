@@ -13,9 +13,14 @@ STEEPNESS = (2.5, 4.0, 6.0, 9.0, 14.0)
 
 def high_sharpen(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
     """Adds fine detail a second time and more, by an unsharp mask: halos grow along the edges."""
+    return sharpened(image, SHARPEN_SIGMA, SHARPEN_AMOUNT[level - 1])
+
+
+def sharpened(image: np.ndarray, sigma: float, amount: float) -> np.ndarray:
+    """Adds what a Gaussian blur takes away from luma, so many times: an unsharp mask."""
     gray = image @ np.array(LUMA_WEIGHTS)
-    detail = gray - ndimage.gaussian_filter(gray, SHARPEN_SIGMA)
-    return to_uint8(image + SHARPEN_AMOUNT[level - 1] * detail[..., None])
+    detail = gray - ndimage.gaussian_filter(gray, sigma)
+    return to_uint8(image + amount * detail[..., None])
 
 
 def contrast_change(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:

@@ -10,6 +10,7 @@ COMPONENT_SIGMA = (5.0, 10.0, 18.0, 30.0, 50.0)
 IMPULSE_SHARE = (0.002, 0.008, 0.025, 0.07, 0.16)
 MULTIPLICATIVE_SIGMA = (0.06, 0.12, 0.22, 0.38, 0.65)
 DENOISED_SIGMA = (6.0, 13.0, 25.0, 42.0, 70.0)
+WIPED_BELOW = (6.0, 12.0, 22.0, 40.0, 70.0)
 
 #: How Y, Cb and Cr add to R, G and B (ITU-R BT.601, full range, as in JPEG).
 YCBCR_TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
@@ -51,9 +52,19 @@ def denoising(image: np.ndarray, level: int, rng: np.random.Generator) -> np.nda
     """
     sigma = DENOISED_SIGMA[level - 1]
     noisy = image + sigma * rng.standard_normal(image.shape, np.float32)
+    return _denoised(noisy, THRESHOLD * sigma)
+
+
+def wiped_texture(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
+    """Denoises where there is no noise: edges stay, texture goes, as in a telephone's pictures."""
+    return _denoised(image.astype(np.float32), WIPED_BELOW[level - 1])
+
+
+def _denoised(image: np.ndarray, threshold: float) -> np.ndarray:
+    """Shrinks the wavelet coefficients of a picture towards zero."""
     scales = min(SCALES, pywt.dwt_max_level(min(image.shape[:2]), WAVELET))
-    coarsest, *details = pywt.wavedec2(noisy, WAVELET, level=scales, axes=(0, 1))
-    shrunk = [tuple(_shrink(band, THRESHOLD * sigma) for band in bands) for bands in details]
+    coarsest, *details = pywt.wavedec2(image, WAVELET, level=scales, axes=(0, 1))
+    shrunk = [tuple(_shrink(band, threshold) for band in bands) for bands in details]
     restored = pywt.waverec2([coarsest, *shrunk], WAVELET, axes=(0, 1))
     return to_uint8(restored[: image.shape[0], : image.shape[1]])
 

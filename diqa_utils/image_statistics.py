@@ -1,11 +1,14 @@
-"""Statistics of a whole picture: what normalisation takes away, and what else people judge by.
+"""Statistics of a picture: what normalisation takes away, and what else people judge by.
 
 Normalisation removes brightness, contrast and colour, and pooled features say little about how
 noise and sharpness are spread. This module makes a few maps of the picture at four scales and sums
-each map up by its moments.
+each map up by its moments. Where in the picture things are matters too: a sharp face before a
+blurred wall is a good photograph, the reverse is none. So some of the moments are also taken in
+each of 8 x 8 regions, and it is noted how they are spread over these.
 
-Every number is a function of means over pixels. So a large picture can be measured tile by tile:
-the sums of its tiles add up to those of the whole.
+Every number is a function of sums over the pixels of regions, and regions are fixed shares of the
+picture. So a large picture can be measured tile by tile: the sums of its tiles add up to those of
+the whole.
 
 Sources:
     Mittal, Moorthy, Bovik: No-Reference Image Quality Assessment in the Spatial Domain. IEEE Trans.
@@ -23,7 +26,10 @@ from diqa_utils._internal.checks import as_batch, like, to_unit_range
 from diqa_utils.images import LUMA_WEIGHTS
 from diqa_utils.preprocessing import BINOMIAL_ROW
 
-__all__ = ["image_statistics", "partial_sums", "statistics_of_means", "summed_positions"]
+__all__ = ["image_statistics", "region_positions", "region_sums", "statistics_of_sums"]
+
+#: A picture is cut into so many rows and columns of regions.
+REGIONS = 8
 
 #: Halvings of the picture at which it is measured: 0 is the picture itself.
 SCALES = (0, 1, 2, 3)
@@ -81,33 +87,65 @@ _DETAILS = tuple(
     for colour in (("luma", *CHROMA) if scale else ("luma",))
 )
 
-#: The name of each number that `image_statistics` returns, in its order.
-STATISTICS = (
+#: What is measured of the picture as a whole.
+_OF_WHOLE = (
     *(f"{moment} of {name}" for moment in MOMENTS for name, _ in _MAPS),
     *(f"share of pixels {share}" for share in _SHARES),
     *(f"log detail of {name}" for name, _ in _DETAILS),
     *(f"log ratio of steps across and down {_at(scale)}" for scale in SCALES),
 )
 
+#: What is measured of each region as well.
+_OF_REGIONS = (
+    *(f"mean of {colour} {_at(COLOUR_SCALE)}" for colour in COLOURS[:4]),
+    f"log deviation of luma {_at(COLOUR_SCALE)}",
+    *(
+        f"{name} {_at(scale)}"
+        for scale in SCALES
+        for name in (
+            "log detail of luma",
+            "mean of log deviation",
+            "log kurtosis of contrast",
+            "log deviation of contrast",
+            "mean of contrast times that to the right",
+        )
+    ),
+)
+
+#: Which of the 64 regions, from the least on, stands for a share of them.
+_ORDERED = {"least": 0, "10 %": 6, "25 %": 16, "50 %": 32, "75 %": 47, "90 %": 57, "most": 63}
+_SUMMARIES = (*_ORDERED, "deviation", "centre less mean", "top less bottom")
+
+#: The name of each number that `image_statistics` returns, in its order.
+STATISTICS = (
+    *_OF_WHOLE,
+    *(f"{summary} over regions of {name}" for summary in _SUMMARIES for name in _OF_REGIONS),
+)
+
 #: (top, left, height, width) of a part of a picture, in pixels.
 Box = tuple[Any, Any, Any, Any]
+Pair = tuple[Any, Any]
 
 
 def image_statistics(picture: Any) -> tf.Tensor:
-    """Returns 198 statistics of a picture: brightness, colour, contrast, sharpness, noise.
+    """Returns 448 statistics of a picture: brightness, colour, contrast, sharpness, noise.
 
     Thirty-six maps are summed up by five moments each: luma, chroma, saturation and the brightest
     and darkest channel at a quarter of the size; at four scales the contrast (each pixel less its
     local mean, over the local deviation), its products with four neighbours, and the logarithm of
     the local deviation; the contrast of chroma. Then come the shares of clipped pixels, the detail
-    that a small blur takes away, and whether luma changes more across or down.
+    that a small blur takes away, and whether luma changes more across or down: 198 numbers.
+
+    Twenty-five of them are measured in each of 8 x 8 regions too, and ten numbers say how each is
+    spread over the regions: from the least to the most, and how the centre differs from the mean
+    and the upper half from the lower.
 
     Args:
         picture: (H, W, 3) or (N, H, W, 3); uint8 in 0..255, or floating-point in 0..1; at least
             48 x 48 pixels.
 
     Returns:
-        float32 tensor (198,) or (N, 198), finite, named by `STATISTICS`.
+        float32 tensor (448,) or (N, 448), finite, named by `STATISTICS`.
 
     Raises:
         ValueError: Rank, channels, dtype, size or value range are not as above, or a value is
@@ -120,69 +158,89 @@ def image_statistics(picture: Any) -> tf.Tensor:
     """
     batch = to_unit_range(as_batch(picture, name="picture", channels=(3,)), name="picture")
     height, width = tf.shape(batch)[1], tf.shape(batch)[2]
-    sums = partial_sums(batch, (0, 0, height, width))
-    return like(statistics_of_means(sums / summed_positions(height, width)), picture)
+    sums = region_sums(batch, (0, 0, height, width), (0, 0), (height, width))
+    return like(statistics_of_sums(sums, region_positions(height, width)), picture)
 
 
-def partial_sums(pictures: tf.Tensor, box: Box) -> tf.Tensor:
-    """Sums all that the statistics are made of over a part of each picture.
+def region_sums(pictures: tf.Tensor, box: Box, corner: Pair, size: Pair) -> tf.Tensor:
+    """Sums all that the statistics are made of over the regions of a part of each picture.
 
     The sums of parts that tile a picture add up to those of the whole.
 
     Args:
-        pictures: float32 (N, H, W, 3) in 0..1. Outside of them they are mirrored.
-        box: (top, left, height, width) of the part in pixels. Its corner is a multiple of 8, and
-            so are its sides unless they end where the picture does.
+        pictures: float32 (N, H, W, 3) in 0..1, the part with its surroundings. Outside of them
+            they are mirrored.
+        box: (top, left, height, width) of the part in `pictures`, in pixels. Its corner is a
+            multiple of 8, and so are its sides unless they end where the picture does.
+        corner: (top, left) of the part in the whole picture, multiples of 8.
+        size: (height, width) of the whole picture.
 
     Returns:
-        float32 (N, M): five power sums of each map, shares, squared details, and steps.
+        float32 (N, 8, 8, M): five power sums of each map, shares, squared details, and steps; zero
+        for the regions that the part does not meet.
     """
     planes = _planes(pictures)
-    clipped = _sum(_inside(_clipped(pictures, planes[..., :1]), box))
+    clipped = _Part(box, corner, size, 0).sums(_clipped(pictures, planes[..., :1]))
     power_sums: list[tf.Tensor] = []
     details: list[tf.Tensor] = []
     steps: list[tf.Tensor] = []
     for scale in SCALES:
-        part = _part(box, scale)
+        part = _Part(box, corner, size, scale)
         if scale == COLOUR_SCALE:
-            power_sums.insert(0, _power_sums(planes - _CENTRES, part))
+            power_sums.insert(0, part.power_sums(planes - _CENTRES))
         channels = planes[..., :3] if scale else planes[..., :1]
         detail, deviation = _detail_and_deviation(channels)
-        power_sums.append(_power_sums(_contrast_maps(detail, deviation), part))
-        details.append(_sum(_inside(tf.square(detail), part)))
-        steps.append(_sum(_inside(_steps(planes[..., :1]), part)))
+        power_sums.append(part.power_sums(_contrast_maps(detail, deviation)))
+        details.append(part.sums(tf.square(detail)))
+        steps.append(part.sums(_steps(planes[..., :1])))
         planes = tf.nn.avg_pool2d(planes, 2, 2, padding="VALID")
-    by_moment = tf.concat(power_sums, axis=-1)  # (N, 5, maps)
-    flat = tf.reshape(by_moment, [-1, len(MOMENTS) * len(_MAPS)])
+    by_moment = tf.concat(power_sums, axis=-1)  # (N, 8, 8, 5, maps)
+    flat = tf.reshape(by_moment, [-1, REGIONS, REGIONS, len(MOMENTS) * len(_MAPS)])
     return tf.concat([flat, clipped, *details, *steps], axis=-1)
 
 
-def summed_positions(height: Any, width: Any) -> tf.Tensor:
-    """Counts the positions over which each number of `partial_sums` is summed in a whole picture.
+def region_positions(height: Any, width: Any) -> tf.Tensor:
+    """Counts the positions over which each number of `region_sums` is summed in a whole picture.
 
     Args:
         height: Rows of the picture.
         width: Columns of the picture.
 
     Returns:
-        float32 (M,): what turns the sums of the whole into means.
+        float32 (8, 8, M): what turns the sums of the whole into means.
     """
-    counts = [tf.cast((height // 2**scale) * (width // 2**scale), tf.float32) for scale in SCALES]
-    return tf.gather(tf.stack(counts), _SCALE_OF)
+    counts = []
+    for scale in SCALES:
+        lengths = height // 2**scale, width // 2**scale
+        rows, columns = (tf.reduce_sum(_regions_of(0, n, n), axis=1) for n in lengths)
+        counts.append(rows[:, tf.newaxis] * columns)
+    return tf.gather(tf.stack(counts, axis=-1), _SCALE_OF, axis=-1)
 
 
-def statistics_of_means(means: tf.Tensor) -> tf.Tensor:
-    """Turns means over whole pictures into their statistics.
+def statistics_of_sums(sums: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    """Turns sums over the regions of whole pictures into their statistics.
 
     Args:
-        means: (N, M), what `partial_sums` gives of whole pictures, over `summed_positions`.
+        sums: (N, 8, 8, M), what `region_sums` gives of whole pictures.
+        positions: (8, 8, M), what `region_positions` gives of their size.
 
     Returns:
-        float32 (N, 198), as `image_statistics` has them.
+        float32 (N, 448), as `image_statistics` has them.
     """
-    parts = (len(MOMENTS) * len(_MAPS), len(_SHARES), len(_DETAILS), 2 * len(SCALES))
     # In float64: central moments are small differences of large numbers.
-    of_maps, shares, details, steps = tf.split(tf.cast(means, tf.float64), parts, axis=-1)
+    sums, positions = tf.cast(sums, tf.float64), tf.cast(positions, tf.float64)
+    whole = tf.reduce_sum(sums, axis=[1, 2]) / tf.reduce_sum(positions, axis=[0, 1])
+    # At an eighth of its size a small picture has fewer than 8 rows: some regions are empty.
+    around = whole[:, tf.newaxis, tf.newaxis]
+    means = tf.where(positions > 0, sums / tf.maximum(positions, 1), around)
+    of_regions = tf.gather(_statistics_of_means(means), _REGIONAL, axis=-1)
+    return tf.cast(tf.concat([_statistics_of_means(whole), _spread(of_regions)], -1), tf.float32)
+
+
+def _statistics_of_means(means: tf.Tensor) -> tf.Tensor:
+    """Turns means over pixels (..., M) into the statistics of the whole: (..., 198)."""
+    parts = (len(MOMENTS) * len(_MAPS), len(_SHARES), len(_DETAILS), 2 * len(SCALES))
+    of_maps, shares, details, steps = tf.split(means, parts, axis=-1)
     first, absolute, second, third, fourth = tf.split(of_maps, len(MOMENTS), axis=-1)
     variance = tf.nn.relu(second - first**2)
     cubic = third - 3 * first * second + 2 * first**3
@@ -196,13 +254,30 @@ def statistics_of_means(means: tf.Tensor) -> tf.Tensor:
         tf.math.log((tf.nn.relu(quartic) + FLAT_VARIANCE**2) / around**2),
     )
     log_steps = tf.math.log(steps + SMALL)
-    ratios = log_steps[:, 0::2] - log_steps[:, 1::2]
+    ratios = log_steps[..., 0::2] - log_steps[..., 1::2]
     log_details = tf.math.log(tf.sqrt(details) + SMALL)
-    return tf.cast(tf.concat([*moments, shares, log_details, ratios], axis=-1), tf.float32)
+    return tf.concat([*moments, shares, log_details, ratios], axis=-1)
+
+
+def _spread(values: tf.Tensor) -> tf.Tensor:
+    """Sums up by ten numbers how values are spread over the regions: (N, 8, 8, K) to (N, 10 K)."""
+    flat = tf.reshape(values, [-1, REGIONS**2, values.shape[-1]])
+    ordered = tf.sort(flat, axis=1)
+    quarter, half = REGIONS // 4, REGIONS // 2
+    inner = slice(quarter, REGIONS - quarter)
+    mean = tf.reduce_mean(flat, axis=1)
+    summaries = [ordered[:, rank] for rank in _ORDERED.values()]
+    summaries.append(tf.math.reduce_std(flat, axis=1))
+    summaries.append(tf.reduce_mean(values[:, inner, inner], axis=[1, 2]) - mean)
+    summaries.append(tf.reduce_mean(values[:, :half] - values[:, half:], axis=[1, 2]))
+    return tf.concat(summaries, axis=-1)
 
 
 #: The middle of each colour plane: moments about zero lose fewer digits.
 _CENTRES = np.array([0.5, 0.0, 0.0, 0.0, 0.5, 0.5], np.float32)
+
+#: Where the statistics of regions stand among those of the whole.
+_REGIONAL = [_OF_WHOLE.index(name) for name in _OF_REGIONS]
 
 _SCALE_OF = [
     *[scale for _ in MOMENTS for _, scale in _MAPS],
@@ -275,28 +350,31 @@ def _blurred(values: tf.Tensor) -> tf.Tensor:
     return blurred
 
 
-def _part(box: Box, scale: int) -> Box:
-    """Returns the same part of a picture that was halved `scale` times."""
-    top, left, height, width = box
-    step = 2**scale
-    rows, columns = top // step, left // step
-    bottom, right = (top + height) // step, (left + width) // step
-    return rows, columns, bottom - rows, right - columns
+class _Part:
+    """A part of a picture that was halved some times, and the regions that its pixels lie in."""
+
+    def __init__(self, box: Box, corner: Pair, size: Pair, scale: int) -> None:
+        step = 2**scale
+        top, left, height, width = box
+        self.top, self.left = top // step, left // step
+        self.bottom, self.right = (top + height) // step, (left + width) // step
+        rows, columns = self.bottom - self.top, self.right - self.left
+        self.regions_down = _regions_of(corner[0] // step, rows, size[0] // step)
+        self.regions_across = _regions_of(corner[1] // step, columns, size[1] // step)
+
+    def sums(self, values: tf.Tensor) -> tf.Tensor:
+        """Sums (N, H, W, C) over the pixels of the part, region by region: (N, 8, 8, C)."""
+        inside = values[:, self.top : self.bottom, self.left : self.right]
+        by_column = tf.matmul(self.regions_across, inside)  # (N, H, 8, C)
+        return tf.einsum("rh,nhkc->nrkc", self.regions_down, by_column)
+
+    def power_sums(self, maps: tf.Tensor) -> tf.Tensor:
+        """Sums m, |m|, m^2, m^3 and m^4 of each map: (N, 8, 8, 5, maps)."""
+        squares = tf.square(maps)
+        powers = (maps, tf.abs(maps), squares, squares * maps, tf.square(squares))
+        return tf.stack([self.sums(power) for power in powers], axis=-2)
 
 
-def _inside(values: tf.Tensor, part: Box) -> tf.Tensor:
-    top, left, height, width = part
-    return values[:, top : top + height, left : left + width]
-
-
-def _power_sums(maps: tf.Tensor, part: Box) -> tf.Tensor:
-    """Sums m, |m|, m^2, m^3 and m^4 of each map: (N, 5, maps)."""
-    inside = _inside(maps, part)
-    squares = tf.square(inside)
-    powers = (inside, tf.abs(inside), squares, squares * inside, tf.square(squares))
-    return tf.stack([_sum(power) for power in powers], axis=1)
-
-
-def _sum(values: tf.Tensor) -> tf.Tensor:
-    """Sums (N, H, W, C) over pixels, by rows first: one long sum would lose digits in float32."""
-    return tf.reduce_sum(tf.reduce_sum(values, axis=2), axis=1)
+def _regions_of(start: Any, length: Any, whole: Any) -> tf.Tensor:
+    """Says of some rows or columns of a picture in which region each lies: 0 or 1, (8, length)."""
+    return tf.one_hot((start + tf.range(length)) * REGIONS // whole, REGIONS, axis=0)

@@ -31,7 +31,7 @@ from diqa_utils._internal.threads import map_ahead
 from diqa_utils._internal.tiles import cells, tiles
 from diqa_utils._internal.weight_files import load_weights, save_weights
 from diqa_utils.extended import build_extended_score_model, unusualness
-from diqa_utils.image_statistics import partial_sums, statistics_of_means, summed_positions
+from diqa_utils.image_statistics import region_positions, region_sums, statistics_of_sums
 from diqa_utils.images import ENCODED, MAX_MEGAPIXELS, checked_path, read_image
 from diqa_utils.maps import DEFAULT_ALPHA, OUTPUT_STRIDE, hand_crafted_features
 from diqa_utils.models import build_error_map_model, build_score_model
@@ -367,14 +367,14 @@ class ExtendedPredictor(Predictor):
     ) -> None:
         super().__init__(score_model, error_map_model, card=card)
 
-        def sums(pixels: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+        def sums(pixels: tf.Tensor, *places: tf.Tensor) -> tf.Tensor:
             batch = to_unit_range(pixels[tf.newaxis], name="picture")
-            return partial_sums(batch, tuple(tf.unstack(box)))
+            return region_sums(batch, *(tuple(tf.unstack(place)) for place in places))
 
         self._sums = compiled(sums)
 
-        def judge(means: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            statistics = statistics_of_means(means)
+        def judge(sums: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            statistics = statistics_of_sums(sums, region_positions(*tf.unstack(size)))
             return score_model(statistics, training=False), unusualness(score_model, statistics)
 
         self._judge = compiled(judge)
@@ -392,13 +392,13 @@ class ExtendedPredictor(Predictor):
         return {"quality": {"mean": rescaling.offset, "deviation": rescaling.scale}}
 
     def _judged(self, batch: np.ndarray) -> Iterable[tuple[float, bool | None]]:
+        size = np.array(batch.shape[1:3])
         for picture in batch:
             sums = sum(
-                self._sums(tile.pixels, np.array(tile.inside)).numpy().astype(np.float64)
+                self._sums(tile.pixels, *map(np.array, (tile.inside, tile.place[:2], size))).numpy()
                 for tile in tiles(picture)
             )
-            means = sums / summed_positions(*picture.shape[:2]).numpy()
-            quality, measured = self._judge(tf.constant(means, tf.float32))
+            quality, measured = self._judge(sums, size)
             yield float(quality[0, 0]), self._is_unusual(measured[0].numpy())
 
     def _is_unusual(self, measured: np.ndarray) -> bool | None:

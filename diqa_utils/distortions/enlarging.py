@@ -7,30 +7,31 @@ from diqa_utils.distortions.compression import encode_as_jpeg
 from diqa_utils.distortions.contrast import sharpened
 
 FACTOR = (1.5, 2.0, 2.5, 3.0, 4.0)
+TIMES_REPEATED = (2, 3, 4, 5, 6)
 SHARPEN_AMOUNT = 1.5
-QUALITY = 40
+QUALITY = (70, 55, 40, 30, 20)
 
 Kernel = Image.Resampling
 
 
 def enlarge_nearest(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
     """Repeats pixels: steps along every edge."""
-    return _enlarged(_reduced(image, level), image, Kernel.NEAREST)
+    return _enlarged(_reduced(image, TIMES_REPEATED[level - 1]), image, Kernel.NEAREST)
 
 
 def enlarge_bilinear(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
     """Enlarges by straight lines between pixels: soft."""
-    return _enlarged(_reduced(image, level), image, Kernel.BILINEAR)
+    return _enlarged(_reduced(image, FACTOR[level - 1]), image, Kernel.BILINEAR)
 
 
 def enlarge_bicubic(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
     """Enlarges by cubic curves between pixels, as most programs do."""
-    return _enlarged(_reduced(image, level), image, Kernel.BICUBIC)
+    return _enlarged(_reduced(image, FACTOR[level - 1]), image, Kernel.BICUBIC)
 
 
 def enlarge_lanczos(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
     """Enlarges by a windowed sinc: sharper, with ripples beside edges."""
-    return _enlarged(_reduced(image, level), image, Kernel.LANCZOS)
+    return _enlarged(_reduced(image, FACTOR[level - 1]), image, Kernel.LANCZOS)
 
 
 def enlarge_and_sharpen(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
@@ -41,12 +42,13 @@ def enlarge_and_sharpen(image: np.ndarray, level: int, rng: np.random.Generator)
 
 def enlarge_jpeg(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
     """Enlarges a small picture that was saved as JPEG, and the marks of JPEG with it."""
-    return _enlarged(encode_as_jpeg(_reduced(image, level), QUALITY), image, Kernel.BICUBIC)
+    small = encode_as_jpeg(_reduced(image, FACTOR[level - 1]), QUALITY[level - 1])
+    return _enlarged(small, image, Kernel.BICUBIC)
 
 
-def _reduced(image: np.ndarray, level: int) -> np.ndarray:
-    """Makes a picture smaller by the factor of a level, by an antialiased cubic kernel."""
-    height, width = (max(1, round(side / FACTOR[level - 1])) for side in image.shape[:2])
+def _reduced(image: np.ndarray, factor: float) -> np.ndarray:
+    """Makes a picture smaller by an antialiased cubic kernel."""
+    height, width = (max(1, round(side / factor)) for side in image.shape[:2])
     return np.array(Image.fromarray(image).resize((width, height), Kernel.BICUBIC))
 
 

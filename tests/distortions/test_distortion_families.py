@@ -342,3 +342,55 @@ def test_fast_fading_strikes_in_places(picture):
         return np.quantile(blocks, 0.95) / np.median(blocks)
 
     assert unevenness("fast_fading") > 1.5 * unevenness("white_noise")
+
+
+# Enlargement, and what else befalls pictures on their way
+
+
+ENLARGED = ("enlarge_nearest", "enlarge_bilinear", "enlarge_bicubic", "enlarge_lanczos")
+
+
+@pytest.mark.parametrize("distortion", [*ENLARGED, "enlarge_and_sharpen", "enlarge_jpeg"])
+def test_an_enlarged_picture_stays_in_its_place(distortion, picture):
+    wanted = gaussian_filter(luma(picture), 3)
+    errors = {
+        move: np.abs(luma(np.roll(distort(picture, distortion, 2), move, axis=1)) - wanted).mean()
+        for move in (-1, 0, 1)
+    }
+    assert min(errors, key=errors.get) == 0
+
+
+def test_enlarging_by_nearest_repeats_pixels(picture):
+    for level, times in enumerate((2, 3, 4, 5, 6), start=1):
+        enlarged = distort(picture[:120, :180], "enlarge_nearest", level)
+        few = enlarged[::times, ::times]
+        np.testing.assert_array_equal(enlarged, few.repeat(times, axis=0).repeat(times, axis=1))
+
+
+def test_sharpening_gives_an_enlarged_picture_its_edges_back(picture):
+    def steepness(image):
+        return np.abs(np.diff(luma(image), axis=1)).mean()
+
+    soft, sharp = (distort(picture, f"enlarge_{how}", 3) for how in ("bicubic", "and_sharpen"))
+    assert steepness(soft) < 0.8 * steepness(picture)
+    assert steepness(sharp) > 1.2 * steepness(soft)
+
+
+def test_compressing_again_moves_the_blocks(picture):
+    """The steps at the borders of blocks stand at several columns, not at every eighth."""
+
+    def steps(image):
+        down = np.abs(np.diff(luma(image), axis=1)).mean(axis=0)
+        return np.array([down[start::8].mean() for start in range(8)])
+
+    once, again = steps(distort(picture, "jpeg", 4)), steps(distort(picture, "recompression", 4))
+    assert once.max() / np.median(once) > 1.2 * again.max() / np.median(again)
+
+
+def test_wiping_takes_texture_and_leaves_edges():
+    noise_seed = np.random.default_rng(0)
+    textured = step(60, 180).astype(float) + noise_seed.normal(0, 4, (60, 60, 1))
+    wiped = luma(distort(textured.astype(np.uint8), "wiped_texture", 3))
+    assert wiped[5:55, 5:20].std() < 0.4 * luma(textured)[5:55, 5:20].std()
+    assert wiped[:, 45:].mean() - wiped[:, :15].mean() == pytest.approx(120, abs=3)
+    assert np.abs(np.diff(wiped, axis=1)).max() > 60

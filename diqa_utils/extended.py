@@ -2,9 +2,10 @@
 
 DIQA was made for distortions that somebody added to a pristine picture. It sets two numbers beside
 the features of its network, for what normalisation removes. Photographs as people take them are
-judged by much of that: brightness, colour, contrast, sharpness. So this predictor has 198 numbers
-in place of two, those of `image_statistics`, and a few small networks that turn them into an
-opinion. Its score is the mean of theirs.
+judged by much of that: brightness, colour, contrast, sharpness, and where in the picture they are.
+So this predictor has 448 numbers in place of two, those of `image_statistics`, and a few small
+networks that turn them into an opinion, and into how far off they expect to be. Its score is the
+mean of theirs.
 
 The network of the paper is in `models`. Its features, set beside these numbers, did not bring the
 score closer to people's, so they are left out here.
@@ -30,8 +31,9 @@ DROPOUT = 0.3
 LIMIT = 3.0
 
 #: What each network says of a picture, in standard deviations of the training pictures: its
-#: quality, and its rank among them. The rank is an exercise; the score is made of the quality.
-OPINIONS = ("quality", "rank")
+#: quality, its rank among them, and the logarithm of how far off that quality may be. The rank is
+#: an exercise; the score is made of the quality.
+OPINIONS = ("quality", "rank", "log error")
 
 #: What is large where a picture was enlarged smoothly: there a pixel and its diagonal neighbour lie
 #: on one side of the mean around them, so the products of their contrasts are hardly ever negative.
@@ -55,9 +57,9 @@ def build_extended_score_model(
     mean: float = 0.5,
     deviation: float = 0.25,
 ) -> keras.Model:
-    """Builds the extended score model, from statistics to quality.
+    """Builds the extended score model, from statistics to quality and its expected error.
 
-    270,088 trainable parameters, and the means and variances by which the 198 statistics are
+    526,348 trainable parameters, and the means and variances by which the 448 statistics are
     brought to one scale. Training sets them from its pictures; until then they are zero and one.
 
     Args:
@@ -65,8 +67,8 @@ def build_extended_score_model(
         deviation: Standard deviation of their quality.
 
     Returns:
-        A model from what `image_statistics` makes of pictures (N, 198) to the quality (N, 1): near
-        0..1, higher is better.
+        A model from what `image_statistics` makes of pictures (N, 448) to (N, 2): the quality, near
+        0..1, higher is better, and the mean absolute error that is expected of it, above zero.
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
@@ -74,10 +76,13 @@ def build_extended_score_model(
     standardized = layers.Normalization(name="standardized")(statistics)
     limited = _Limited(name="limited")(standardized)
     members = [_member(limited, number) for number in range(1, MEMBERS + 1)]
-    # (N, members, 2)
+    # (N, members, 3)
     opinions = layers.Concatenate(axis=1, name="opinions")(members)
     opinion = layers.GlobalAveragePooling1D(name="opinion")(opinions)
-    score = layers.Rescaling(deviation, mean, name="score")(opinion[:, :1])
+    quality = layers.Rescaling(deviation, mean, name="quality")(opinion[:, :1])
+    error = layers.Activation("exponential", name="relative_error")(opinion[:, 2:])
+    error = layers.Rescaling(deviation, name="error")(error)
+    score = layers.Concatenate(name="score")([quality, error])
     return keras.Model(statistics, score, name="extended_score_model")
 
 
@@ -88,8 +93,8 @@ def opinions_of(score_model: keras.Model) -> keras.Model:
         score_model: Model of `build_extended_score_model`; its weights are shared.
 
     Returns:
-        A model from statistics (N, 198) to the opinion of each small network, (N, 4, 2): quality
-        and rank, in standard deviations of the training pictures.
+        A model from statistics (N, 448) to the opinion of each small network, (N, 4, 3): quality,
+        rank and log error, in standard deviations of the training pictures.
 
     Chapter: notebooks/11-human-ratings.ipynb
     """
@@ -107,7 +112,7 @@ def unusualness(score_model: keras.Model, statistics: tf.Tensor) -> tf.Tensor:
 
     Args:
         score_model: Model of `build_extended_score_model`, trained.
-        statistics: float32 (N, 198), as `image_statistics` gives them.
+        statistics: float32 (N, 448), as `image_statistics` gives them.
 
     Returns:
         float32 (N, 2).
@@ -141,7 +146,7 @@ def usual_limits(measured: np.ndarray, share: float) -> list[float]:
 
 
 def _member(hidden: tf.Tensor, number: int) -> tf.Tensor:
-    """One small network: two hidden layers, then its two opinions, (N, 1, 2)."""
+    """One small network: two hidden layers, then its three opinions, (N, 1, 3)."""
     for layer, units in enumerate(HIDDEN_UNITS, start=1):
         name = f"member{number}_hidden{layer}"
         hidden = layers.Dense(units, activation="gelu", name=name)(hidden)

@@ -193,7 +193,7 @@ class Predictor:
         if isinstance(picture, str | PathLike) and checked_path(picture).is_dir():
             return self._score_folder(picture)
         batch = _as_rgb(picture)
-        scores = [self._with_interval(*judged) for judged in self._judged(batch)]
+        scores = [self._scored(*judged) for judged in self._judged(batch)]
         return scores if np.ndim(picture) == 4 else scores[0]
 
     def score_files(
@@ -306,9 +306,13 @@ class Predictor:
         """The models whose weights are kept, by the name under which they are."""
         return {"score": self.score_model, "error-map": self.error_map_model}
 
-    def _judged(self, batch: np.ndarray) -> Iterable[tuple[float, bool | None]]:
-        """Quality, near 0..1, and unusualness of each picture of a batch (N, H, W, 3)."""
-        return ((quality, None) for quality in self._quality(batch).numpy())
+    def _judged(self, batch: np.ndarray) -> Iterable[tuple[float, float, bool | None]]:
+        """Quality, near 0..1, expected error and unusualness of each picture (N, H, W, 3).
+
+        The interval reaches `half_width` expected errors to either side. DIQA expects the same
+        error everywhere.
+        """
+        return ((quality, 1.0, None) for quality in self._quality(batch).numpy())
 
     def _score_entry(self, number: int, picture: Any) -> Any:
         try:
@@ -329,12 +333,12 @@ class Predictor:
             scores[path] = result
         return scores
 
-    def _with_interval(self, quality: float, unusual: bool | None) -> Score:
+    def _scored(self, quality: float, error: float, unusual: bool | None) -> Score:
         quality = float(np.clip(quality, 0, 1))
         interval = self.card.get("interval")
         if interval is None:
             return Score(quality, unusual=unusual)
-        half = float(interval["half_width"])
+        half = float(interval["half_width"]) * error
         low, high = max(0.0, quality - half), min(1.0, quality + half)
         return Score(quality, low, high, float(interval["confidence"]), unusual)
 
@@ -388,18 +392,19 @@ class ExtendedPredictor(Predictor):
         return cls(score_model, build_error_map_model(), card=card)
 
     def _settings(self) -> dict[str, Any]:
-        rescaling = self.score_model.get_layer("score")
+        rescaling = self.score_model.get_layer("quality")
         return {"quality": {"mean": rescaling.offset, "deviation": rescaling.scale}}
 
-    def _judged(self, batch: np.ndarray) -> Iterable[tuple[float, bool | None]]:
+    def _judged(self, batch: np.ndarray) -> Iterable[tuple[float, float, bool | None]]:
         size = np.array(batch.shape[1:3])
         for picture in batch:
             sums = sum(
                 self._sums(tile.pixels, *map(np.array, (tile.inside, tile.place[:2], size))).numpy()
                 for tile in tiles(picture)
             )
-            quality, measured = self._judge(sums, size)
-            yield float(quality[0, 0]), self._is_unusual(measured[0].numpy())
+            judgement, measured = self._judge(sums, size)
+            quality, error = judgement.numpy()[0].tolist()
+            yield quality, error, self._is_unusual(measured[0].numpy())
 
     def _is_unusual(self, measured: np.ndarray) -> bool | None:
         usual = self.card.get("usual")

@@ -155,10 +155,11 @@ def _print_card(card: dict[str, Any], folder: Path) -> None:
     for metric in ("srcc", "plcc", "krcc", "rmse"):
         row = agreement[metric]
         typer.echo(f"{metric.upper()} {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}]")
-    interval = card["interval"]
+    validation = card["validation"]
     typer.echo(
-        f"An interval of +-{interval['half_width']:.3f} is to hold {interval['confidence']:.0%} of "
-        f"the ratings and holds {card['validation']['inside_interval']:.1%} on validation."
+        f"Intervals are {validation['mean_width']:.3f} wide on average, are to hold "
+        f"{card['interval']['confidence']:.0%} of the ratings and hold "
+        f"{validation['inside_interval']:.1%} on validation."
     )
     typer.echo(f"{card['parameters']:,} parameters; {card['seconds']:,} s. All of it: {folder}")
 

@@ -4,6 +4,7 @@ Each class holds what a run asks for: the model that is trained, its optimizers,
 epoch, what is done with a batch, and the validation that chooses the best epoch.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +16,16 @@ import tensorflow as tf
 from diqa_utils._internal.tensorflow import as_it_is, compiled, untuned
 from diqa_utils.extended import build_extended_score_model, opinions_of
 from diqa_utils.models import build_score_model
+from diqa_utils.ratings.copies import WorseCopies, clear_pairs
 from diqa_utils.ratings.pictures import RatedPictures
 from diqa_utils.ratings.recipe import RatingsRecipe
 from diqa_utils.training import History, standardize_features
 
 #: The standard deviation of ranks that are spread evenly over 0..1.
 RANK_DEVIATION = 12**-0.5
+
+#: How much the networks are to care about their expected errors, against their opinions.
+ERROR_WEIGHT = 0.5
 
 #: Enough pictures to know the mean and variance of each pooled feature.
 PICTURES_TO_STANDARDIZE = 400
@@ -43,22 +48,22 @@ class TrainedPredictor:
     history: History
 
     def predict(self, pictures: RatedPictures, rows: Any = None) -> np.ndarray:
-        """Predicts the quality of prepared pictures, each as a whole.
+        """Predicts the quality of prepared pictures, each as a whole, and how far off that may be.
 
         Args:
             pictures: Pictures that were prepared for the same predictor.
             rows: Rows of those to score, (n,); all if None.
 
         Returns:
-            float32 (n,), 0..1.
+            float32 (n, 2): the quality, 0..1, and the expected error; that of DIQA is always one.
         """
         chosen = np.arange(len(pictures)) if rows is None else np.asarray(rows)
         if self.recipe.predictor == "extended":
-            quality = self.score_model.predict(pictures.extras[chosen], verbose=0)[:, 0]
+            quality, error = self.score_model.predict(pictures.extras[chosen], verbose=0).T
         else:
-            answer = _compiled_model(self.score_model)
-            quality = _answers(answer, pictures, chosen)[:, 0]
-        return np.clip(quality, 0, 1)
+            quality = _answers(_compiled_model(self.score_model), pictures, chosen)[:, 0]
+            error = np.ones_like(quality)
+        return np.stack([np.clip(quality, 0, 1), error], axis=-1)
 
 
 class StatisticsTraining:
@@ -70,7 +75,7 @@ class StatisticsTraining:
         pictures: RatedPictures,
         rows: np.ndarray,
         held_out: np.ndarray,
-        falling: np.ndarray | None,
+        copies: WorseCopies | None,
     ) -> None:
         self.seed, self.settings = recipe.seed, recipe.statistics
         quality = pictures.quality[rows]
@@ -82,7 +87,7 @@ class StatisticsTraining:
         self.statistics, self.targets = pictures.extras[rows], _targets(quality, quality)
         self.held_out = pictures.extras[held_out]
         self.held_out_targets = _targets(pictures.quality[held_out], quality)
-        self.falling = falling if self.settings.falling_weight else None
+        self.copies, self.ordered = self._ordered(copies)
         self.steps = len(rows) // self.settings.batch_size
         schedule = keras.optimizers.schedules.CosineDecay(
             self.settings.learning_rate, self.settings.epochs * self.steps
@@ -92,7 +97,11 @@ class StatisticsTraining:
         self.optimizers = {"optimizer": optimizer}
 
     def batches(self, epoch: int) -> tf.data.Dataset:
-        """Returns the batches of an epoch: statistics, targets, statistics of worse copies."""
+        """Returns the batches of an epoch: statistics, targets, and copies to put in order.
+
+        Of the copies there are some that get worse from each to the next, (N, 6, 448), and pairs of
+        a better and a worse one of different pictures, (N, 2, 448).
+        """
         rng = np.random.default_rng([self.seed, epoch])
         for layer in self.trained.layers:
             if isinstance(layer, keras.layers.Dropout):
@@ -101,22 +110,23 @@ class StatisticsTraining:
         shape = self.steps, self.settings.batch_size
         order = rng.permutation(len(self.statistics))[: shape[0] * shape[1]].reshape(shape)
         parts = [self.statistics[order], self.targets[order]]
-        if self.falling is not None:
-            size = self.steps, self.settings.falling_batch_size
-            parts.append(self.falling[rng.integers(len(self.falling), size=size)])
+        for sequences, size, _ in self.ordered:
+            chosen = sequences[rng.integers(len(sequences), size=(self.steps, size))]
+            parts.append(self.copies[chosen])
         return untuned(tf.data.Dataset.from_tensor_slices(tuple(map(np.float32, parts))))
 
     def train_step(
-        self, statistics: tf.Tensor, targets: tf.Tensor, falling: tf.Tensor | None = None
+        self, statistics: tf.Tensor, targets: tf.Tensor, *ordered: tf.Tensor
     ) -> tf.Tensor:
         """Changes the weights by one batch; returns the mean squared error before that."""
         variables = self.trained.trainable_variables
         with tf.GradientTape() as tape:
-            opinions = self.trained(statistics, training=True)  # (N, members, 2)
-            error = tf.reduce_mean(tf.square(opinions - targets[:, tf.newaxis]))
-            loss = error
-            if falling is not None:
-                loss += self.settings.falling_weight * self._penalty(falling)
+            opinions = self.trained(statistics, training=True)  # (N, members, 3)
+            deviations = opinions[..., :2] - targets[:, tf.newaxis]
+            error = tf.reduce_mean(tf.square(deviations))
+            loss = error + _error_loss(deviations[..., 0], opinions[..., 2])
+            for copies, (*_, margin) in zip(ordered, self.ordered, strict=True):
+                loss += self.settings.copies_weight * self._penalty(copies, margin)
         gradients = tape.gradient(loss, variables)
         self.optimizers["optimizer"].apply_gradients(zip(gradients, variables, strict=True))
         return error
@@ -124,16 +134,36 @@ class StatisticsTraining:
     def validate(self) -> float:
         """Returns the mean squared error of the mean opinion of the held-out pictures' quality."""
         opinions = self.trained.predict(self.held_out, batch_size=1024, verbose=0).mean(axis=1)
-        return float(np.mean(np.square(opinions - self.held_out_targets)[:, 0]))
+        return float(np.mean(np.square(opinions[:, 0] - self.held_out_targets[:, 0])))
 
-    def _penalty(self, falling: tf.Tensor) -> tf.Tensor:
-        """The mean square of how far opinions fall short of falling from copy to copy."""
-        number, copies, length = falling.shape
-        flat = tf.reshape(falling, [number * copies, length])
-        opinions = self.trained(flat, training=True)
-        opinions = tf.reshape(opinions, [number, copies, *opinions.shape[1:]])
-        missing = opinions[:, 1:] - opinions[:, :-1] + self.settings.falling_margin
+    def _ordered(
+        self, copies: WorseCopies | None
+    ) -> tuple[np.ndarray, list[tuple[np.ndarray, int, float]]]:
+        """Statistics of copies, rows that get worse from each to the next, and their settings."""
+        settings = self.settings
+        if copies is None or not settings.copies_weight:
+            return np.empty(0), []
+        statistics = copies.statistics
+        by_level = np.arange(math.prod(statistics.shape[:2])).reshape(statistics.shape[:2])
+        pairs = clear_pairs(copies, settings.pairs_gap)
+        ordered = [(by_level, settings.copies_batch_size, settings.copies_margin)]
+        if len(pairs):
+            ordered.append((pairs, settings.pairs_batch_size, settings.pairs_margin))
+        return statistics.reshape(-1, statistics.shape[-1]), ordered
+
+    def _penalty(self, copies: tf.Tensor, margin: float) -> tf.Tensor:
+        """The mean square of how far opinions fall short of falling from each to the next."""
+        number, length, size = copies.shape
+        opinions = self.trained(tf.reshape(copies, [number * length, size]), training=True)
+        opinions = tf.reshape(opinions[..., :2], [number, length, -1])
+        missing = opinions[:, 1:] - opinions[:, :-1] + margin
         return tf.reduce_mean(tf.square(tf.nn.relu(missing)))
+
+
+def _error_loss(deviations: tf.Tensor, log_errors: tf.Tensor) -> tf.Tensor:
+    """Is least where a log error is that of the mean absolute deviation: Laplace's likelihood."""
+    size = tf.stop_gradient(tf.abs(deviations))
+    return ERROR_WEIGHT * tf.reduce_mean(size * tf.exp(-log_errors) + log_errors)
 
 
 class FeaturesTraining:

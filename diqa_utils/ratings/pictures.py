@@ -1,9 +1,8 @@
-"""Rated pictures as a predictor takes them, in files, and copies of pictures that get worse."""
+"""Rated pictures as a predictor takes them, in files."""
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,18 +15,19 @@ from diqa_utils._internal.checks import MINIMUM_SIZE
 from diqa_utils._internal.files import PACKAGE, read_arrays, write_atomically
 from diqa_utils._internal.tensorflow import compiled
 from diqa_utils._internal.threads import map_ahead
-from diqa_utils.distortions import FAMILIES, LEVELS, distort
 from diqa_utils.image_statistics import image_statistics
 from diqa_utils.maps import DEFAULT_ALPHA, hand_crafted_features
 from diqa_utils.preprocessing import normalize
 
-__all__ = ["RatedPictures", "falling_statistics", "prepare_pictures"]
+__all__ = ["RatedPictures", "prepare_pictures"]
 
 #: Whose change makes prepared pictures and worse copies stale.
 SOURCES = (
+    "full_reference.py",
     "image_statistics.py",
     "maps.py",
     "preprocessing.py",
+    "ratings/copies.py",
     "ratings/pictures.py",
     *(f"distortions/{path.name}" for path in sorted((PACKAGE / "distortions").glob("*.py"))),
 )
@@ -35,9 +35,6 @@ SOURCES = (
 #: What the table of prepared pictures holds, and the bytes of one number in `pixels.float16`.
 COLUMNS = ("image_ids", "quality", "extras", "sizes")
 PIXEL_BYTES = 2
-
-#: The damage that a person minds whatever the picture shows.
-FALLING_FAMILIES = ("blur", "compression", "noise")
 
 
 class RatedPictures:
@@ -174,46 +171,6 @@ def check_size(image_id: str, size: Sequence[int], smallest: int = MINIMUM_SIZE)
             "at least: leave it out of the table"
             + ("." if smallest == MINIMUM_SIZE else ", or lower crop_size in the recipe.")
         )
-
-
-def falling_statistics(
-    pictures: Iterable[np.ndarray], *, number: int, progress: bool = True
-) -> np.ndarray:
-    """Measures pictures and copies of them that get worse level by level.
-
-    Each picture is damaged in one way, at each of the five levels: one of KADID-10k's blurs,
-    compressions or noises, each of these families as often as the others.
-
-    Args:
-        pictures: uint8 (H, W, 3).
-        number: How many of them to take, from the first on.
-        progress: Whether to show a progress bar.
-
-    Returns:
-        float32 (n, 6, 198): the statistics of each picture and of its five copies, as
-        `image_statistics` gives them; n is `number`, or less if there are fewer pictures.
-
-    Raises:
-        ValueError: There is no picture, or one that `image_statistics` refuses.
-
-    Chapter: notebooks/11-human-ratings.ipynb
-    """
-    measure = compiled(image_statistics)
-
-    def worse_copies(numbered: tuple[int, np.ndarray]) -> np.ndarray:
-        index, picture = numbered
-        rng = np.random.default_rng([0, index])  # the same damage in each run
-        kind = str(rng.choice(FAMILIES[str(rng.choice(FALLING_FAMILIES))]))
-        noise = int(rng.integers(2**31))
-        copies = [distort(picture, kind, level, seed=noise) for level in LEVELS]
-        return np.stack([picture, *copies])
-
-    copies = map_ahead(worse_copies, enumerate(islice(pictures, number)), ahead=4)
-    bar = tqdm(copies, "worse copies", number, disable=not progress, leave=False)
-    statistics = [measure(tf.constant(levels)).numpy() for levels in bar]
-    if not statistics:
-        raise ValueError("There are no pictures to make worse copies of.")
-    return np.stack(statistics)
 
 
 def _check_table(table: dict[str, np.ndarray], message: str) -> None:

@@ -97,13 +97,17 @@ class ErrorMapSettings(Settings):
     beta_2: float = setting(0.99, 0.0, 0.9999)
     exponent: float = setting(DEFAULT_EXPONENT, 0.01, 10.0)
     alpha: float = setting(DEFAULT_ALPHA, 0.001, 1000.0)
-    held_out_every: int = setting(10, 2, 1000)
+    held_out_every: int = setting(5, 2, 1000)
     held_out_batches: int = setting(12, 1, 10_000)
 
     def learnt_from(self, pristine: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Returns the pristine pictures that are not held out."""
         every = self.held_out_every
         return [picture for number, picture in enumerate(pristine) if number % every]
+
+    def held_out(self, pristine: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Returns the pristine pictures that are held out."""
+        return list(pristine[:: self.held_out_every])
 
 
 @dataclass(frozen=True)
@@ -115,21 +119,29 @@ class StatisticsSettings(Settings):
         batch_size: Pictures in a batch.
         learning_rate: Learning rate of AdamW at the start; it falls to zero along a cosine.
         weight_decay: Weight decay of AdamW.
-        falling_pictures: Number of pictures of which copies are made that get worse: training
+        copied_pictures: Number of pictures of which copies are made that get worse: training
             pictures and, where there are any, pristine ones by turns.
-        falling_batch_size: Pictures in a batch of copies that get worse.
-        falling_weight: Weight of the penalty on a score that does not fall from copy to copy.
-        falling_margin: By how much it must fall, in standard deviations of the ratings.
+        copies_weight: Weight of the penalty on scores that are not in the order of the copies.
+        copies_margin: By how much a score must fall from copy to copy, in standard deviations of
+            the ratings.
+        copies_batch_size: Pictures in a batch of copies that get worse.
+        pairs_margin: By how much the scores of copies of two pristine pictures must differ.
+        pairs_batch_size: Pairs of such copies in a batch.
+        pairs_gap: Share of all copies that must lie between the two, by each of two full-reference
+            metrics, so that it counts as clear which is worse.
     """
 
     epochs: int = setting(40, 1, 100_000)
     batch_size: int = setting(64, 1, 65_536)
     learning_rate: float = setting(1e-3, 1e-8, 1.0)
     weight_decay: float = setting(0.05, 0.0, 1.0)
-    falling_pictures: int = setting(2400, 1, 1_000_000)
-    falling_batch_size: int = setting(16, 1, 65_536)
-    falling_weight: float = setting(1.0, 0.0, 1000.0)
-    falling_margin: float = setting(0.2, 0.0, 10.0)
+    copied_pictures: int = setting(2400, 1, 1_000_000)
+    copies_weight: float = setting(1.0, 0.0, 1000.0)
+    copies_margin: float = setting(0.4, 0.0, 10.0)
+    copies_batch_size: int = setting(16, 1, 65_536)
+    pairs_margin: float = setting(0.8, 0.0, 10.0)
+    pairs_batch_size: int = setting(64, 1, 65_536)
+    pairs_gap: float = setting(0.35, 0.0, 0.99)
 
 
 @dataclass(frozen=True)

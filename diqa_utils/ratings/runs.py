@@ -37,18 +37,25 @@ from diqa_utils._internal.files import (
     write_atomically,
     write_text,
 )
-from diqa_utils.distortions import LEVELS
+from diqa_utils.distortions import DISTORTIONS, LEVELS
 from diqa_utils.evaluation import evaluate
 from diqa_utils.extended import unusualness, usual_limits
 from diqa_utils.image_statistics import STATISTICS
 from diqa_utils.inference import RUN_PREDICTOR, ExtendedPredictor, Predictor, load_predictor
 from diqa_utils.metrics import MINIMUM_PAIRS_FOR_FIT
+from diqa_utils.ratings.copies import (
+    Damage,
+    WorseCopies,
+    damaged_at_random,
+    damaged_in_every_way,
+    measure_copies,
+    order_of_copies,
+)
 from diqa_utils.ratings.learning import TrainedPredictor
 from diqa_utils.ratings.pictures import (
     SOURCES,
     RatedPictures,
     check_size,
-    falling_statistics,
     prepare_pictures,
 )
 from diqa_utils.ratings.pretraining import check_pristine, pristine_pictures
@@ -74,13 +81,11 @@ __all__ = ["RatingsRun", "conformal_half_width", "deal_out", "load_run", "measur
 
 #: Pictures set aside for validation and for calibration; a tenth each of a small database.
 SET_ASIDE = 500
+SET_ASIDE_PARTS = ("validation", "calibration")
 
 #: Where a run keeps what it is made of, within its folder, and what to do if that is damaged.
 RUN_FILE = "run.json"
 REMEDY = f"delete it {GO_ON}"
-
-#: Side of the squares that are cut from pristine pictures to make worse copies of, in pixels.
-SQUARE = 512
 
 #: What names a folder in a run and in its part of a database.
 RUN_FOLDERS, PART_FOLDERS = ("folder", "pristine", "pictures"), ("data_dir", "manual_dir")
@@ -157,6 +162,8 @@ class RatingsRun:
             # What is measured is what is saved, weights in half precision and all.
             saved = replace(trained, score_model=predictor.score_model)
             predictor.card |= self._card(saved, pictures, parts)
+            if recipe.predictor == "extended" and pristine:
+                predictor.card["copies"] = _order(saved, pristine, pictures_folder, progress)
             predictor.card["seconds"] = round(time.monotonic() - start)
             predictor.save(folder / RUN_PREDICTOR)
         return predictor.card
@@ -191,13 +198,12 @@ class RatingsRun:
         self, trained: TrainedPredictor, pictures: RatedPictures, parts: dict[str, np.ndarray]
     ) -> dict[str, Any]:
         """Measures the predictor on what was set aside."""
-        predicted, quality, rows_of = {}, {}, {}
-        for part in ("validation", "calibration"):
-            rows = rows_of[part] = pictures.rows_of(parts[part].tolist())
-            predicted[part], quality[part] = trained.predict(pictures, rows), pictures.quality[rows]
-        half = conformal_half_width(predicted["calibration"], quality["calibration"], CONFIDENCE)
-        inside = np.abs(predicted["validation"] - quality["validation"]) <= half
-        agreement = evaluate(predicted["validation"], quality["validation"], resamples=1000)
+        rows = {part: pictures.rows_of(parts[part].tolist()) for part in SET_ASIDE_PARTS}
+        quality = {part: pictures.quality[rows[part]] for part in SET_ASIDE_PARTS}
+        predicted, errors = trained.predict(pictures, rows["calibration"]).T
+        half = conformal_half_width(predicted / errors, quality["calibration"] / errors, CONFIDENCE)
+        predicted, errors = trained.predict(pictures, rows["validation"]).T
+        agreement = evaluate(predicted, quality["validation"], resamples=1000)
         return {
             "database": self.part.name,
             "split": self.part.split,
@@ -206,13 +212,38 @@ class RatingsRun:
             "recipe": asdict(trained.recipe),
             "parameters": sum(math.prod(w.shape) for w in trained.score_model.trainable_weights),
             "interval": {"confidence": CONFIDENCE, "half_width": half},
-            "usual": _usual(trained, pictures, rows_of["calibration"]),
+            "usual": _usual(trained, pictures, rows["calibration"]),
             "validation": {
                 "agreement": agreement[0].to_dict(),
-                "inside_interval": float(inside.mean()),
+                **_interval(predicted, half * errors, quality["validation"]),
             },
             "history": trained.history,
         }
+
+
+def _order(
+    trained: TrainedPredictor, pristine: Sequence[np.ndarray], folder: Path, progress: bool
+) -> dict[str, Any]:
+    """How well scores put copies of held-out pristine pictures in order."""
+    held_out = trained.recipe.error_maps.held_out(pristine)
+    number = len(held_out) * len(DISTORTIONS)
+    jobs = damaged_in_every_way(held_out)
+    copies = _measured(jobs, number, folder, progress, held_out=held_out)
+    rows = copies.statistics.reshape(-1, len(STATISTICS))
+    quality = trained.score_model.predict(rows, verbose=0)[:, 0].reshape(number, -1)
+    return {"pictures": len(held_out), **order_of_copies(copies, np.clip(quality, 0, 1))}
+
+
+def _interval(predicted: np.ndarray, half: np.ndarray, quality: np.ndarray) -> dict[str, Any]:
+    """How wide intervals are and how many ratings they hold: of all, and of each third by score."""
+    low, high = (np.clip(predicted + side, 0, 1) for side in (-half, half))
+    inside = (low <= quality) & (quality <= high)
+    thirds = np.array_split(inside[np.argsort(predicted)], 3)
+    return {
+        "inside_interval": float(inside.mean()),
+        "inside_interval_by_third": [float(third.mean()) for third in thirds],
+        "mean_width": float((high - low).mean()),
+    }
 
 
 def _usual(
@@ -413,7 +444,7 @@ def repeat(
             pictures_folder=folder,
         )
         rows = pictures.rows_of(ids_of(split.test))
-        return trained.predict(pictures, rows)
+        return trained.predict(pictures, rows)[:, 0]
 
     with locked(root):
         result = evaluate_repeatedly(
@@ -441,17 +472,17 @@ def _train(
 ) -> tuple[TrainedPredictor, RatedPictures]:
     """Prepares all pictures of a part and the worse copies of some, and trains."""
     pictures = _prepared(recipe, part, pictures_folder, progress)
-    falling = None
-    if recipe.predictor == "extended" and recipe.statistics.falling_weight:
-        number = recipe.statistics.falling_pictures
+    copies = None
+    if recipe.predictor == "extended" and recipe.statistics.copies_weight:
         clean = recipe.error_maps.learnt_from(pristine)
-        falling = _falling(part, training[:number], clean, number, pictures_folder, progress)
+        number = recipe.statistics.copied_pictures
+        copies = _copies_of(part, training[:number], clean, number, pictures_folder, progress)
     trained = train_on_ratings(
         recipe,
         pictures,
         training=training,
         validation=validation,
-        falling=falling,
+        copies=copies,
         pristine=pristine,
         folder=folder,
         progress=progress,
@@ -540,50 +571,50 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _falling(
+def _copies_of(
     part: DatabasePart,
     training: list[str],
     pristine: Sequence[np.ndarray],
     number: int,
     folder: Path,
     progress: bool,
-) -> np.ndarray:
-    """Statistics of pictures and of worse copies, kept in a file named after what they are of."""
-    name = fingerprint(
-        part=part.fingerprint(),
-        training=training,
-        pristine=list(pristine),
-        number=number,
-        code=source_fingerprint(*SOURCES),
+) -> WorseCopies:
+    """Worse copies of training pictures and of pristine ones, measured once."""
+    ids = {image_id.encode() for image_id in training}
+    rated = (
+        picture["distorted_image"]
+        for picture in part.load().as_numpy_iterator()
+        if picture["image_id"] in ids
     )
-    file = folder / f"falling-{name}.npz"
+    facts = {"part": part.fingerprint(), "training": training}
+    jobs = damaged_at_random(rated, pristine)
+    return _measured(jobs, number, folder, progress, pristine=list(pristine), **facts)
+
+
+def _measured(
+    jobs: Iterable[tuple[np.ndarray, Damage, bool]],
+    number: int,
+    folder: Path,
+    progress: bool,
+    **facts: Any,
+) -> WorseCopies:
+    """What `measure_copies` gives, kept in a file that is named after what it was made of."""
+    name = fingerprint(number=number, code=source_fingerprint(*SOURCES), **facts)
+    file = folder / f"copies-{name}.npz"
     with one_at_a_time(folder):
         if not file.exists():
-            ids = {image_id.encode() for image_id in training}
-            rated = (
-                picture["distorted_image"]
-                for picture in part.load().as_numpy_iterator()
-                if picture["image_id"] in ids
-            )
-            by_turns = _by_turns(rated, pristine)
-            statistics = falling_statistics(by_turns, number=number, progress=progress)
-            write_atomically(file, lambda place: np.savez(place, statistics=statistics))
+            copies = measure_copies(jobs, number=number, progress=progress)
+            write_atomically(file, lambda place: np.savez(place, **vars(copies)))
     remedy = "delete it, and the worse copies are measured anew"
-    statistics = read_arrays(file, remedy).get("statistics", np.empty(0))
-    if statistics.dtype != np.float32 or statistics.shape[1:] != (1 + len(LEVELS), len(STATISTICS)):
+    arrays = read_arrays(file, remedy)
+    try:
+        copies = WorseCopies(**arrays)
+        shapes = copies.statistics.shape[1:], copies.metrics.shape[1:]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{str(file)!r} is damaged: {remedy}.") from error
+    if shapes != ((1 + len(LEVELS), len(STATISTICS)), (1 + len(LEVELS), 2)):
         raise ValueError(f"{str(file)!r} is damaged: {remedy}.")
-    return statistics
-
-
-def _by_turns(rated: Iterable[np.ndarray], pristine: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yields a rated picture and, where there are any, a square of a pristine one by turns."""
-    rng = np.random.default_rng(0)
-    for number, picture in enumerate(rated):
-        yield picture
-        if pristine:
-            clean = pristine[number % len(pristine)]
-            top, left = (int(rng.integers(max(1, side - SQUARE + 1))) for side in clean.shape[:2])
-            yield np.ascontiguousarray(clean[top : top + SQUARE, left : left + SQUARE])
+    return copies
 
 
 def _references(recipe: RatingsRecipe, part: DatabasePart, split: Split) -> list[np.ndarray]:

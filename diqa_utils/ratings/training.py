@@ -5,9 +5,10 @@ There are two predictors to train:
 - "diqa", as the paper has it: f learns error maps, for which nobody has to be asked (step 1); then
   f and the head h learn the ratings (step 2), here on random crops.
 - "extended": the small networks of `extended` learn the ratings from the statistics of pictures.
-  People rated photographs as they are, not copies that somebody compressed more and more; so each
-  batch also holds copies of a few pictures, worse from one to the next, and the score must fall
-  from each to the next.
+  People rated photographs as they are, not copies that somebody compressed or enlarged; so each
+  batch also holds copies of a few pictures, and the scores must be in their order: from copy to
+  copy of one picture by the strength of the damage, and between copies of different pictures where
+  two full-reference metrics agree on it.
 
 Both keep the error-map model of step 1, which shows where a picture looks damaged. Both steps go on
 where they were stopped.
@@ -25,6 +26,7 @@ import tensorflow as tf
 from diqa_utils._internal.files import check_same, fingerprint, locked, write_text
 from diqa_utils._internal.tensorflow import compiled
 from diqa_utils.models import build_error_map_model
+from diqa_utils.ratings.copies import WorseCopies
 from diqa_utils.ratings.learning import FeaturesTraining, StatisticsTraining, TrainedPredictor
 from diqa_utils.ratings.pictures import RatedPictures, check_size
 from diqa_utils.ratings.pretraining import pristine_batches
@@ -46,7 +48,7 @@ def train_on_ratings(
     *,
     training: Sequence[str],
     validation: Sequence[str],
-    falling: np.ndarray | None = None,
+    copies: WorseCopies | None = None,
     pristine: Sequence[np.ndarray] = (),
     folder: str | PathLike[str],
     progress: bool = True,
@@ -58,8 +60,8 @@ def train_on_ratings(
         pictures: Pictures that were prepared for the recipe's predictor.
         training: Ids of the pictures to learn from.
         validation: Ids of the pictures that choose the best epoch and nothing else.
-        falling: What `falling_statistics` gives of training pictures; needed by "extended", unless
-            its recipe's `falling_weight` is zero.
+        copies: What `measure_copies` gives of training pictures; needed by "extended", unless its
+            recipe's `copies_weight` is zero.
         pristine: Pictures without visible faults for step 1, as `pristine_pictures` reads them.
         folder: Where the run keeps recipe, checkpoints, history and weights. Called again with the
             same folder, it goes on after the last epoch that was finished, and ends with the same
@@ -89,16 +91,16 @@ def train_on_ratings(
     if recipe.predictor == "diqa":
         for image_id, size in zip(training, pictures.sizes[rows].tolist(), strict=True):
             check_size(image_id, size, recipe.features.crop_size)
-    elif recipe.statistics.falling_weight and (falling is None or not len(falling)):
+    elif recipe.statistics.copies_weight and copies is None:
         raise ValueError(
             "The extended predictor needs copies of pictures that get worse: pass what "
-            "falling_statistics gives, or set falling_weight to 0."
+            "measure_copies gives, or set copies_weight to 0."
         )
     # Checkpoints lie under the name of all that they depend on.
     step_1 = fingerprint(recipe=recipe, pristine=list(pristine))
     columns = pictures.image_ids, pictures.quality, pictures.extras, pictures.sizes
     learnt = [column[part] for part in (rows, held_out) for column in columns]
-    whole = fingerprint(step_1=step_1, learnt=learnt, falling=falling)
+    whole = fingerprint(step_1=step_1, learnt=learnt, copies=copies)
     with locked(path):
         claim_folder(path, recipe)
         keras.utils.set_random_seed(recipe.seed)
@@ -109,7 +111,7 @@ def train_on_ratings(
         # What the random generator gives now must not depend on whether step 1 has just been run.
         keras.utils.set_random_seed(recipe.seed)
         if recipe.predictor == "extended":
-            step_2: Any = StatisticsTraining(recipe, pictures, rows, held_out, falling)
+            step_2: Any = StatisticsTraining(recipe, pictures, rows, held_out, copies)
         else:
             extractor = keras.models.clone_model(error_map_model.get_layer("feature_extractor"))
             extractor.set_weights(error_map_model.get_layer("feature_extractor").get_weights())
@@ -197,7 +199,7 @@ def _learn_error_maps(
 ) -> None:
     """Step 1."""
     settings = recipe.error_maps
-    held_out = pristine[:: settings.held_out_every]
+    held_out = settings.held_out(pristine)
     training = settings.learnt_from(pristine)
 
     def batches(pictures: Sequence[np.ndarray], size: int, **place: Any) -> tf.data.Dataset:

@@ -31,6 +31,9 @@ __all__ = ["image_statistics", "region_positions", "region_sums", "statistics_of
 #: A picture is cut into so many rows and columns of regions.
 REGIONS = 8
 
+#: A region of fewer positions has no moments worth the name: those of the whole stand for it.
+FEWEST_POSITIONS = 16
+
 #: Halvings of the picture at which it is measured: 0 is the picture itself.
 SCALES = (0, 1, 2, 3)
 
@@ -138,7 +141,8 @@ def image_statistics(picture: Any) -> tf.Tensor:
 
     Twenty-five of them are measured in each of 8 x 8 regions too, and ten numbers say how each is
     spread over the regions: from the least to the most, and how the centre differs from the mean
-    and the upper half from the lower.
+    and the upper half from the lower. Regions of fewer than 16 positions, as pictures of less than
+    256 pixels have them at an eighth of the size, are given the numbers of the whole.
 
     Args:
         picture: (H, W, 3) or (N, H, W, 3); uint8 in 0..255, or floating-point in 0..1; at least
@@ -230,9 +234,11 @@ def statistics_of_sums(sums: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
     # In float64: central moments are small differences of large numbers.
     sums, positions = tf.cast(sums, tf.float64), tf.cast(positions, tf.float64)
     whole = tf.reduce_sum(sums, axis=[1, 2]) / tf.reduce_sum(positions, axis=[0, 1])
-    # At an eighth of its size a small picture has fewer than 8 rows: some regions are empty.
-    around = whole[:, tf.newaxis, tf.newaxis]
-    means = tf.where(positions > 0, sums / tf.maximum(positions, 1), around)
+    means = tf.where(
+        positions >= FEWEST_POSITIONS,
+        sums / tf.maximum(positions, 1),
+        whole[:, tf.newaxis, tf.newaxis],
+    )
     of_regions = tf.gather(_statistics_of_means(means), _REGIONAL, axis=-1)
     return tf.cast(tf.concat([_statistics_of_means(whole), _spread(of_regions)], -1), tf.float32)
 
@@ -308,10 +314,12 @@ def _clipped(pictures: tf.Tensor, luma: tf.Tensor) -> tf.Tensor:
 
 
 def _detail_and_deviation(channels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns each pixel less the mean around it, and the deviation around it."""
-    mean = _blurred(channels)
-    variance = tf.nn.relu(_blurred(tf.square(channels)) - tf.square(mean))
-    return channels - mean, tf.sqrt(variance + 1e-8)
+    """Returns each pixel less the mean around it, and the root mean square of that around it.
+
+    No difference of large numbers is taken: where the picture is flat, nothing is left to chance.
+    """
+    detail = channels - _blurred(channels)
+    return detail, tf.sqrt(_blurred(tf.square(detail)))
 
 
 def _contrast_maps(detail: tf.Tensor, deviation: tf.Tensor) -> tf.Tensor:

@@ -30,12 +30,13 @@ def statistics():
     return rng.normal(1, 2, (5, len(STATISTICS))).astype(np.float32)
 
 
-def test_the_score_is_the_mean_of_the_qualities_on_the_ratings_scale(score_model, statistics):
+def test_the_score_is_the_mean_of_the_opinions_on_the_ratings_scale(score_model, statistics):
     opinions = opinions_of(score_model)(statistics).numpy()
-    assert opinions.shape == (5, 4, 2)
+    assert opinions.shape == (5, 4, 3)
     assert opinions.std(axis=1).min() > 1e-3  # the members differ
-    expected = 0.4 + 0.2 * opinions[..., 0].mean(axis=1)
-    np.testing.assert_allclose(score_model(statistics)[:, 0], expected, atol=1e-6)
+    quality, _, log_error = opinions.mean(axis=1).T
+    expected = np.stack([0.4 + 0.2 * quality, 0.2 * np.exp(log_error)], axis=-1)
+    np.testing.assert_allclose(score_model(statistics), expected, atol=1e-6)
 
 
 def test_what_lies_far_out_counts_as_three_deviations(score_model, statistics):

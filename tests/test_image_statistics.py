@@ -1,4 +1,4 @@
-"""Statistics of a whole picture."""
+"""Statistics of a picture, of the whole and of its regions."""
 
 import numpy as np
 import pytest
@@ -8,9 +8,9 @@ from scipy import ndimage
 from diqa_utils.image_statistics import (
     STATISTICS,
     image_statistics,
-    partial_sums,
-    statistics_of_means,
-    summed_positions,
+    region_positions,
+    region_sums,
+    statistics_of_sums,
 )
 
 WINDOW = np.array([1, 4, 6, 4, 1]) / 16
@@ -38,9 +38,9 @@ def luma_of(picture):
 
 
 def contrast_of(plane):
-    mean = blurred(plane)
-    deviation = np.sqrt(np.maximum(blurred(plane**2) - mean**2, 0) + 1e-8)
-    return (plane - mean) / (deviation + 1 / 255), deviation
+    detail = plane - blurred(plane)
+    deviation = np.sqrt(blurred(detail**2))
+    return detail / (deviation + 1 / 255), deviation
 
 
 def assert_moments(found, name, values, tolerance=2e-3):
@@ -59,7 +59,7 @@ def assert_moments(found, name, values, tolerance=2e-3):
 
 
 def test_every_statistic_has_a_name_of_its_own():
-    assert len(set(STATISTICS)) == len(STATISTICS) == 198
+    assert len(set(STATISTICS)) == len(STATISTICS) == 448
 
 
 @pytest.mark.parametrize("scale", [0, 1, 2, 3])
@@ -139,17 +139,59 @@ def test_flat_pictures_have_finite_statistics(level):
 def test_tiles_add_up_to_the_whole(photographs, size):
     height, width = size
     picture = tf.constant(photographs["astronaut"][None, :height, :width] / np.float32(255))
-    side, halo = 64, 32
+    side, halo = 64, 48
     sums = 0.0
     for top in range(0, height, side):
         for left in range(0, width, side):
             above, before = max(0, top - halo), max(0, left - halo)
             box = (top - above, left - before, min(side, height - top), min(side, width - left))
             tile = picture[:, above : top + side + halo, before : left + side + halo]
-            sums = sums + partial_sums(tile, box).numpy().astype(np.float64)
-    means = tf.constant(sums / summed_positions(height, width).numpy())
+            sums = sums + region_sums(tile, box, (top, left), size).numpy().astype(np.float64)
+    found = statistics_of_sums(sums, region_positions(height, width))
     # The kurtosis of a map that is nearly flat has the fewest digits.
-    np.testing.assert_allclose(statistics_of_means(means), image_statistics(picture), atol=5e-3)
+    np.testing.assert_allclose(found, image_statistics(picture), atol=5e-3)
+
+
+@pytest.fixture
+def regions(photographs):
+    """A measure of each of the 8 x 8 regions of a photograph, and its ten summaries."""
+    picture = photographs["chelsea"]
+    luma = halved(luma_of(picture), 2)
+    rows, columns = (np.arange(side) * 8 // side for side in luma.shape)
+    return picture, np.array(
+        [[luma[np.ix_(rows == r, columns == c)].mean() for c in range(8)] for r in range(8)]
+    )
+
+
+def test_regions_are_fixed_shares_of_the_picture(regions):
+    picture, means = regions
+    found = named(picture)
+    means = means - 0.5
+    ordered = np.sort(means.ravel())
+    expected = {
+        "least": ordered[0],
+        "10 %": ordered[6],
+        "25 %": ordered[16],
+        "50 %": ordered[32],
+        "75 %": ordered[47],
+        "90 %": ordered[57],
+        "most": ordered[63],
+        "deviation": means.std(),
+        "centre less mean": means[2:6, 2:6].mean() - means.mean(),
+        "top less bottom": means[:4].mean() - means[4:].mean(),
+    }
+    for summary, value in expected.items():
+        name = f"{summary} over regions of mean of luma at 1/4"
+        assert found[name] == pytest.approx(value, abs=1e-4), summary
+
+
+def test_what_stands_where_is_seen():
+    picture = np.full((128, 128, 3), 100, np.uint8)
+    rng = np.random.default_rng(0)
+    picture[32:96, 32:96] = rng.integers(50, 150, (64, 64, 1))
+    name = "centre less mean over regions of log detail of luma at 1/1"
+    assert named(picture)[name] > 1
+    assert named(np.roll(picture, 64, axis=(0, 1)))[name] < -1  # moved to the corners
 
 
 def test_graph_and_eager_agree(photographs):

@@ -18,7 +18,7 @@ from PIL import ExifTags, Image
 from diqa_utils import inference
 from diqa_utils._internal import tiles as tile_cutter
 from diqa_utils.extended import build_extended_score_model
-from diqa_utils.image_statistics import image_statistics
+from diqa_utils.image_statistics import STATISTICS, image_statistics
 from diqa_utils.inference import (
     ExtendedPredictor,
     Predictor,
@@ -50,7 +50,7 @@ def extended():
     model = build_extended_score_model()
     # What the statistics of photographs have about them.
     model.get_layer("standardized").adapt(
-        np.random.default_rng(0).normal(0, 2, (500, 198)).astype(np.float32)
+        np.random.default_rng(0).normal(0, 2, (500, len(STATISTICS))).astype(np.float32)
     )
     return ExtendedPredictor(model, awake(build_error_map_model()))
 
@@ -116,7 +116,8 @@ def test_tiles_give_the_score_and_the_map_of_the_whole(predictor, photographs, m
 
 def test_an_interval_comes_with_the_score_and_stays_in_0_to_1(pictures):
     models = build_extended_score_model(mean=0.1, deviation=1e-6), build_error_map_model()
-    card = {"interval": {"half_width": 0.25, "confidence": 0.9}}
+    _, error = models[0](image_statistics(pictures[0])[None])[0].numpy()
+    card = {"interval": {"half_width": 0.25 / error, "confidence": 0.9}}
     quality = ExtendedPredictor(*models, card=card).score(pictures[0])
     assert isinstance(quality, float)
     assert (quality, quality.low, quality.high) == pytest.approx((0.1, 0, 0.35), abs=1e-4)

@@ -119,6 +119,7 @@ class StatisticsSettings(Settings):
         batch_size: Pictures in a batch.
         learning_rate: Learning rate of AdamW at the start; it falls to zero along a cosine.
         weight_decay: Weight decay of AdamW.
+        teacher_weight: Weight of the difference from networks that learnt the ratings alone.
         copied_pictures: Number of pictures of which copies are made that get worse: training
             pictures and, where there are any, pristine ones by turns.
         copies_weight: Weight of the penalty on scores that are not in the order of the copies.
@@ -135,11 +136,12 @@ class StatisticsSettings(Settings):
     batch_size: int = setting(64, 1, 65_536)
     learning_rate: float = setting(1e-3, 1e-8, 1.0)
     weight_decay: float = setting(0.05, 0.0, 1.0)
-    copied_pictures: int = setting(2400, 1, 1_000_000)
+    teacher_weight: float = setting(3.0, 0.0, 1000.0)
+    copied_pictures: int = setting(3600, 1, 1_000_000)
     copies_weight: float = setting(1.0, 0.0, 1000.0)
     copies_margin: float = setting(0.4, 0.0, 10.0)
     copies_batch_size: int = setting(16, 1, 65_536)
-    pairs_margin: float = setting(0.8, 0.0, 10.0)
+    pairs_margin: float = setting(0.5, 0.0, 10.0)
     pairs_batch_size: int = setting(64, 1, 65_536)
     pairs_gap: float = setting(0.35, 0.0, 0.99)
 

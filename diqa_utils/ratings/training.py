@@ -59,7 +59,8 @@ def train_on_ratings(
         recipe: All settings.
         pictures: Pictures that were prepared for the recipe's predictor.
         training: Ids of the pictures to learn from.
-        validation: Ids of the pictures that choose the best epoch and nothing else.
+        validation: Ids of the pictures that choose the best epoch of "diqa" and nothing else; of
+            "extended" the last epoch is taken.
         copies: What `measure_copies` gives of training pictures; needed by "extended", unless its
             recipe's `copies_weight` is zero.
         pristine: Pictures without visible faults for step 1, as `pristine_pictures` reads them.
@@ -69,7 +70,7 @@ def train_on_ratings(
         progress: Whether to show progress bars.
 
     Returns:
-        The predictor with the weights of its best epoch.
+        The trained predictor.
 
     Raises:
         ValueError: The folder belongs to a run with another recipe, another process is training
@@ -111,7 +112,12 @@ def train_on_ratings(
         # What the random generator gives now must not depend on whether step 1 has just been run.
         keras.utils.set_random_seed(recipe.seed)
         if recipe.predictor == "extended":
-            step_2: Any = StatisticsTraining(recipe, pictures, rows, held_out, copies)
+            step_2: Any = StatisticsTraining(recipe, pictures, rows, held_out)
+            if recipe.statistics.copies_weight:
+                _learn_ratings(step_2, path / f"ratings-alone-{whole}", progress)
+                keras.utils.set_random_seed(recipe.seed)
+                parts = recipe, pictures, rows, held_out, copies
+                step_2 = StatisticsTraining(*parts, teacher=step_2.trained)
         else:
             extractor = keras.models.clone_model(error_map_model.get_layer("feature_extractor"))
             extractor.set_weights(error_map_model.get_layer("feature_extractor").get_weights())
@@ -234,7 +240,7 @@ def _learn_error_maps(
 def _learn_ratings(
     step_2: StatisticsTraining | FeaturesTraining, folder: Path, progress: bool
 ) -> History:
-    """Step 2: trains as the loop of step 1 does, and leaves the model with its best weights."""
+    """Step 2: trains as the loop of step 1 does, and leaves the best weights, or the last."""
     model, train_step = step_2.trained, compiled(step_2.train_step)
     checkpoints = Checkpoints(folder, model=model, **step_2.optimizers)
     history, best_weights = checkpoints.restore()
@@ -242,7 +248,8 @@ def _learn_ratings(
     for batches in epochs_of(step_2.batches, finished, step_2.settings.epochs, progress=progress):
         losses = [train_step(*batch) for batch in batches]
         validation_loss = step_2.validate()
-        if validation_loss < min(history["validation_loss"], default=np.inf):
+        best = min(history["validation_loss"], default=np.inf)
+        if validation_loss < best or not step_2.keeps_best:
             best_weights = model.get_weights()
         history["loss"].append(float(np.mean(losses)))
         history["validation_loss"].append(validation_loss)

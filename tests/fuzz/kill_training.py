@@ -32,7 +32,7 @@ RECIPE = {
         "patch_size": 48,
         "held_out_batches": 1,
     },
-    "statistics": {"epochs": 15, "batch_size": 16, "falling_pictures": 12, "falling_batch_size": 4},
+    "statistics": {"epochs": 15, "batch_size": 16, "copied_pictures": 12, "copies_batch_size": 4},
 }
 
 

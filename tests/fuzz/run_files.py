@@ -44,7 +44,7 @@ def make_run(folder: Path) -> None:
         folder / "prepared/table.npz",
         image_ids=np.array(["a.png", "b.png"]),
         quality=np.float32([0.25, 0.75]),
-        extras=np.ones((2, 198), np.float32),
+        extras=np.ones((2, 448), np.float32),
         sizes=np.array([[0, 0], [0, 0]]),
     )
     (folder / "prepared/pixels.float16").touch()

@@ -30,7 +30,7 @@ from tests.fuzz.run_files import READERS, damage, make_run
 
 RECIPE = {
     "error_maps": {"epochs": 0},
-    "statistics": {"epochs": 3, "batch_size": 8, "falling_pictures": 2, "falling_batch_size": 2},
+    "statistics": {"epochs": 3, "batch_size": 8, "copied_pictures": 2, "copies_batch_size": 2},
     "features": {"epochs": 1, "batch_size": 4, "crop_size": 48},
 }
 
@@ -160,7 +160,7 @@ def test_train_resume_and_evaluate(run, settings, own, tmp_path, monkeypatch):
     )
     loaded, recipe = load_run(folder)
     assert loaded.part.options == {"scale": [1.0, 5.0]}
-    assert recipe.statistics.falling_pictures == 2
+    assert recipe.statistics.copied_pictures == 2
 
     output = tmp_path / "tables" / "own"
     done = run("evaluate", *settings, "--predictor", folder, "--output", output)
@@ -311,9 +311,9 @@ def test_what_was_prepared_of_other_ratings_or_options_is_not_used(own, learnt, 
         begin(part, tmp_path / f"run {number}", pictures=str(tmp_path / "shared"))
         pictures, settings = learnt[-1]
         np.testing.assert_array_equal(pictures.quality, np.float32(part.table()["quality"]))
-        assert settings["falling"].shape == (2, 6, 198)
+        assert settings["copies"].statistics.shape == (2, 6, 448)
     names = [path.name.split("-")[0] for path in (tmp_path / "shared").iterdir()]
-    assert (names.count("extended"), names.count("falling")) == (4, 4)
+    assert (names.count("extended"), names.count("copies")) == (4, 4)
 
 
 @pytest.mark.usefixtures("patient")

@@ -34,7 +34,7 @@ from diqa_utils.extended import build_extended_score_model, unusualness
 from diqa_utils.image_statistics import partial_sums, statistics_of_means, summed_positions
 from diqa_utils.images import ENCODED, MAX_MEGAPIXELS, checked_path, read_image
 from diqa_utils.maps import DEFAULT_ALPHA, OUTPUT_STRIDE, hand_crafted_features
-from diqa_utils.models import build_error_map_model, build_score_model
+from diqa_utils.models import MeanAndDeviation, build_error_map_model, build_score_model
 from diqa_utils.picture_files import find_pictures, no_pictures, picture_files
 from diqa_utils.plotting import show_overlay
 from diqa_utils.preprocessing import normalize
@@ -296,11 +296,13 @@ class Predictor:
     def _from_card(cls, card: dict[str, Any]) -> Self:
         """Builds the predictor with weights as they were drawn."""
         alpha = _positive(card["alpha"])
-        return cls(build_score_model(), build_error_map_model(), alpha=alpha, card=card)
+        score_model = build_score_model(deviations=bool(card.get("deviations")))
+        return cls(score_model, build_error_map_model(), alpha=alpha, card=card)
 
     def _settings(self) -> dict[str, Any]:
         """What the card must hold so that `_from_card` can build the models."""
-        return {"alpha": self.alpha}
+        pool = self.score_model.get_layer("pooled_features")
+        return {"alpha": self.alpha, "deviations": isinstance(pool, MeanAndDeviation)}
 
     def _models(self) -> dict[str, keras.Model]:
         """The models whose weights are kept, by the name under which they are."""

@@ -3,7 +3,7 @@
 There are two predictors to train:
 
 - "diqa", as the paper has it: f learns error maps, for which nobody has to be asked (step 1); then
-  f and the head h learn the ratings (step 2), here on random crops.
+  f and the head h learn the ratings (step 2), here on mosaics of random crops.
 - "extended": the small networks of `extended` learn the ratings from the statistics of pictures.
   People rated photographs as they are, not copies that somebody compressed more and more; so each
   batch also holds copies of a few pictures, worse from one to the next, and the score must fall
@@ -88,7 +88,7 @@ def train_on_ratings(
     check_enough(recipe, training, validation, pictures.quality[rows], len(pristine))
     if recipe.predictor == "diqa":
         for image_id, size in zip(training, pictures.sizes[rows].tolist(), strict=True):
-            check_size(image_id, size, recipe.features.crop_size)
+            check_size(image_id, size, recipe.features.mosaic_size)
     elif recipe.statistics.falling_weight and (falling is None or not len(falling)):
         raise ValueError(
             "The extended predictor needs copies of pictures that get worse: pass what "
@@ -115,6 +115,8 @@ def train_on_ratings(
             extractor.set_weights(error_map_model.get_layer("feature_extractor").get_weights())
             step_2 = FeaturesTraining(recipe, pictures, rows, held_out, extractor)
         history = _learn_ratings(step_2, path / f"ratings-{whole}", progress)
+        if recipe.predictor == "diqa":
+            step_2.calibrate()
     return TrainedPredictor(recipe, step_2.score_model, error_map_model, history)
 
 

@@ -439,10 +439,11 @@ def load_pretrained(name: str = DEFAULT_NAME) -> Predictor:
     Args:
         name: "biq2021", the extended predictor, which learnt from the ratings of photographs and
             whose weights come with the package; its `card` says how well it agrees with people,
-            and on what. Or "sample_iqa", the chapters' short run of DIQA on the sample database.
-            It is taken from the cache, or trained first, which takes about a minute on two cores.
-            It learnt from stand-in scores that no person gave, on ten photographs: it shows how
-            the method works and says nothing reliable about your pictures.
+            and on what. Or "diqa", the network of the paper, which learnt from the same ratings
+            and agrees less well. Or "sample_iqa", the chapters' short run of DIQA on the sample
+            database. It is taken from the cache, or trained first, which takes about a minute on
+            two cores. It learnt from stand-in scores that no person gave, on ten photographs: it
+            shows how the method works and says nothing reliable about your pictures.
 
     Returns:
         An `ExtendedPredictor` or a `Predictor`; the same object each time.

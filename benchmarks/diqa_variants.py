@@ -3,7 +3,7 @@
     DIQA_DATA_DIR=FOLDER python -m benchmarks.diqa_variants
 
 `FOLDER/biq2021` holds BIQ2021 or a part of it. `packaged` is what the card of the packaged
-predictor says: seed 0 of the recipe. All other trainings begin with the f of its step 1, and compute
+predictor says: seed 0 of the recipe. The other trainings begin with the f of its step 1 and compute
 f in bfloat16, which takes a third of the time where a processor has it. Each training that is
 finished is kept in the library's cache folder.
 """

@@ -40,12 +40,7 @@ from diqa_utils.maps import (
 from diqa_utils.metrics import plcc, srcc
 from diqa_utils.models import HIDDEN_L2, HIDDEN_UNITS, MIDDLE, build_feature_extractor
 from diqa_utils.preprocessing import normalize, to_gray
-from diqa_utils.ratings.pretraining import (
-    KADID_TYPES,
-    damaged_pairs,
-    patches_of_squares,
-    pristine_pictures,
-)
+from diqa_utils.ratings.pretraining import damaged_pairs, patches_of_squares, pristine_pictures
 from diqa_utils.ratings.runs import deal_out
 from diqa_utils.training import standardize_features, train_step
 
@@ -224,7 +219,7 @@ def learn_error_maps(model: keras.Model, variant: Variant, seed: int, pictures: 
     optimizer.build(model.trainable_variables)
     step = tf.function(lambda *batch: train_step(model, optimizer, batch))
     shaved = layers.Cropping2D(variant.border)
-    pairs = damaged_pairs(pictures, BATCH // 4, KADID_TYPES, seed=seed, first=0)
+    pairs = damaged_pairs(pictures, BATCH // 4, real_data.KADID_TYPES, seed=seed, first=0)
     batches = pairs.map(
         lambda pair: patches_of_squares(error_map_example(pair, variant), CROP),
         num_parallel_calls=2,

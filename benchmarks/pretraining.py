@@ -8,13 +8,13 @@ leaves a checkpoint after each epoch in the library's cache folder and goes on f
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from benchmarks import real_data, results
+from benchmarks.real_data import KADID_TYPES
 from diqa_utils._internal.files import cache_folder
 from diqa_utils.distortions import FAMILIES
 from diqa_utils.models import build_error_map_model
@@ -32,9 +32,11 @@ HELD_OUT_BATCHES = 12
 TIMED = 40
 
 
-def held_out_batches(pictures: Sequence[np.ndarray], **settings: Any) -> tf.data.Dataset:
+def held_out_batches(
+    pictures: Sequence[np.ndarray], distortions: Sequence[str] = KADID_TYPES
+) -> tf.data.Dataset:
     """Returns batches that never change, of pictures that are not trained on."""
-    batches = pristine_batches(pictures, batch_size=32, seed=1, **settings)
+    batches = pristine_batches(pictures, batch_size=32, seed=1, distortions=distortions)
     return batches.take(HELD_OUT_BATCHES).cache()
 
 
@@ -53,7 +55,7 @@ def new_optimizer() -> keras.Optimizer:
 
 def pipeline_to_training(pictures: Sequence[np.ndarray]) -> float:
     """Returns how many times as fast patches are made as training takes them."""
-    endless = pristine_batches(pictures, batch_size=PATCHES, seed=2)
+    endless = pristine_batches(pictures, batch_size=PATCHES, seed=2, distortions=KADID_TYPES)
     model, optimizer = build_error_map_model(), new_optimizer()
     optimizer.build(model.trainable_variables)
     step = tf.function(lambda *batch: train_step(model, optimizer, batch))
@@ -73,8 +75,8 @@ def main() -> None:
     validation = held_out_batches(held_out)
 
     def batches_of(epoch: int) -> tf.data.Dataset:
-        first = epoch * STEPS
-        return pristine_batches(training, batch_size=PATCHES, seed=0, first=first).take(STEPS)
+        settings = {"seed": 0, "first": epoch * STEPS, "distortions": KADID_TYPES}
+        return pristine_batches(training, batch_size=PATCHES, **settings).take(STEPS)
 
     keras.utils.set_random_seed(0)
     model = build_error_map_model()

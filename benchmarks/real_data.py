@@ -3,6 +3,11 @@
 import os
 from pathlib import Path
 
+from diqa_utils.distortions import FAMILIES
+
+#: What the studies of step 1 damage pictures with: the 25 types of KADID-10k.
+KADID_TYPES = tuple(name for names in FAMILIES.values() for name in names)
+
 VARIABLE = "DIQA_DATA_DIR"
 
 

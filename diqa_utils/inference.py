@@ -34,7 +34,7 @@ from diqa_utils.extended import build_extended_score_model, unusualness
 from diqa_utils.image_statistics import region_positions, region_sums, statistics_of_sums
 from diqa_utils.images import ENCODED, MAX_MEGAPIXELS, checked_path, read_image
 from diqa_utils.maps import DEFAULT_ALPHA, OUTPUT_STRIDE, hand_crafted_features
-from diqa_utils.models import build_error_map_model, build_score_model
+from diqa_utils.models import MeanAndDeviation, build_error_map_model, build_score_model
 from diqa_utils.picture_files import find_pictures, no_pictures, picture_files
 from diqa_utils.plotting import show_overlay
 from diqa_utils.preprocessing import normalize
@@ -296,11 +296,13 @@ class Predictor:
     def _from_card(cls, card: dict[str, Any]) -> Self:
         """Builds the predictor with weights as they were drawn."""
         alpha = _positive(card["alpha"])
-        return cls(build_score_model(), build_error_map_model(), alpha=alpha, card=card)
+        score_model = build_score_model(deviations=bool(card.get("deviations")))
+        return cls(score_model, build_error_map_model(), alpha=alpha, card=card)
 
     def _settings(self) -> dict[str, Any]:
         """What the card must hold so that `_from_card` can build the models."""
-        return {"alpha": self.alpha}
+        pool = self.score_model.get_layer("pooled_features")
+        return {"alpha": self.alpha, "deviations": isinstance(pool, MeanAndDeviation)}
 
     def _models(self) -> dict[str, keras.Model]:
         """The models whose weights are kept, by the name under which they are."""
@@ -442,10 +444,11 @@ def load_pretrained(name: str = DEFAULT_NAME) -> Predictor:
     Args:
         name: "biq2021", the extended predictor, which learnt from the ratings of photographs and
             whose weights come with the package; its `card` says how well it agrees with people,
-            and on what. Or "sample_iqa", the chapters' short run of DIQA on the sample database.
-            It is taken from the cache, or trained first, which takes about a minute on two cores.
-            It learnt from stand-in scores that no person gave, on ten photographs: it shows how
-            the method works and says nothing reliable about your pictures.
+            and on what. Or "diqa", the network of the paper, which learnt from the same ratings
+            and agrees less well. Or "sample_iqa", the chapters' short run of DIQA on the sample
+            database. It is taken from the cache, or trained first, which takes about a minute on
+            two cores. It learnt from stand-in scores that no person gave, on ten photographs: it
+            shows how the method works and says nothing reliable about your pictures.
 
     Returns:
         An `ExtendedPredictor` or a `Predictor`; the same object each time.

@@ -418,10 +418,22 @@ def test_a_saved_predictor_scores_nearly_the_same(predictor, pictures, tmp_path)
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
-def test_alpha_is_kept(predictors, tmp_path):
-    models = predictors["diqa"].score_model, predictors["diqa"].error_map_model
-    Predictor(*models, alpha=3.0).save(tmp_path)
-    assert load_predictor(tmp_path).alpha == 3.0
+def test_alpha_and_what_is_pooled_are_kept(predictors, pictures, tmp_path):
+    models = awake(build_score_model(deviations=True)), predictors["diqa"].error_map_model
+    predictor = Predictor(*models, alpha=3.0)
+    predictor.save(tmp_path)
+    loaded = load_predictor(tmp_path)
+    assert loaded.alpha == 3.0
+    np.testing.assert_allclose(loaded.score(pictures), predictor.score(pictures), atol=2e-3)
+
+
+def test_a_card_from_before_there_were_deviations_is_one_of_means(predictors, pictures, tmp_path):
+    predictors["diqa"].save(tmp_path)
+    card = json.loads((tmp_path / "card.json").read_text())
+    del card["deviations"]
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    expected = predictors["diqa"].score(pictures)
+    np.testing.assert_allclose(load_predictor(tmp_path).score(pictures), expected, atol=2e-3)
 
 
 def without_weights(folder):
@@ -509,5 +521,5 @@ def test_a_folder_called_as_a_predictor_is_does_not_hide_it(tmp_path, monkeypatc
     "ask", [load_pretrained, load_predictor, lambda name: score("a.png", name=name)]
 )
 def test_an_unknown_predictor_is_named(ask):
-    with pytest.raises(ValueError, match=r"no predictor 'live'; known: biq2021, sample_iqa"):
+    with pytest.raises(ValueError, match=r"no predictor 'live'; known: biq2021, diqa, sample_iqa"):
         ask("live")

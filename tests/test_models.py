@@ -134,6 +134,27 @@ def test_score_model_computes_h_of_pooled_and_hand_crafted_features(rng):
     np.testing.assert_allclose(predict(model, images), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_deviations_are_pooled_beside_means_if_wanted(rng):
+    extractor = build_feature_extractor()
+    model = build_score_model(extractor, deviations=True)
+    images = residuals(rng, 2, (52, 49))
+    maps = predict(extractor, images)
+    features = keras.Model(model.inputs, model.get_layer("features").output)
+    expected = [maps.mean(axis=(1, 2)), np.sqrt(maps.var(axis=(1, 2)) + 1e-6)]
+    given = inputs(model, images)
+    expected = np.concatenate([*expected, given["hand_crafted"]], axis=1)
+    assert expected.shape == (2, 258)
+    np.testing.assert_allclose(features(given), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_flat_picture_has_a_gradient(rng):
+    model = awake(build_score_model(deviations=True))
+    with tf.GradientTape() as tape:
+        score = model(inputs(model, np.zeros((1, 48, 48, 1), np.float32)))
+    gradients = tape.gradient(score, model.trainable_variables)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
 # Behaviour
 
 

@@ -98,6 +98,41 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / lar
     assert float(done.stdout.split()[-1]) < 5
 
 
+# DIQA
+
+
+@pytest.fixture(scope="module")
+def diqa():
+    return load_pretrained("diqa")
+
+
+def test_diqa_is_small_and_of_the_measured_run(diqa):
+    content = (PACKAGED / "diqa" / "weights.npz").read_bytes()
+    assert len(content) <= 2_000_000
+    measured = notebook.results("diqa_variants")["packaged"]
+    for metric, value in measured.items():
+        agreement = diqa.card["validation"]["agreement"][metric]
+        assert agreement["value"] == pytest.approx(value, abs=1e-4)
+    assert diqa.card["parameters"] == 414_481
+
+
+def test_diqa_scores_a_picture_with_an_interval(diqa, held_out):
+    score = diqa.score(held_out[0])
+    assert 0 <= score.low < score < score.high <= 1
+    assert score.confidence == 0.9
+    assert diqa.card["validation"]["inside_interval"] >= 0.88
+
+
+@pytest.mark.parametrize("kind", ["white_noise", "jpeg", "gaussian_blur"])
+def test_the_error_map_of_diqa_answers_to_damage(kind, diqa, held_out):
+    damaged = [distort(image, kind, 5) for image in held_out]
+    before, after = (
+        np.mean([diqa.predict_error_map(image).mean() for image in images])
+        for images in (held_out, damaged)
+    )
+    assert after > before + 0.02
+
+
 def test_hardly_any_photograph_is_called_unusual_by_the_limits_of_the_card(card):
     measured = notebook.results("unusual")
     assert card["usual"]["limits"] == pytest.approx(measured["limits"], abs=1e-3)

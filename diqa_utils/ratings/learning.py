@@ -196,7 +196,7 @@ def _error_loss(deviations: tf.Tensor, log_errors: tf.Tensor) -> tf.Tensor:
 
 
 class FeaturesTraining:
-    """Step 2 of DIQA: the quality itself is learnt, by f and h, on random crops."""
+    """Step 2 of DIQA: the quality itself is learnt, by f and h, on mosaics of random crops."""
 
     keeps_best = True
 
@@ -211,8 +211,9 @@ class FeaturesTraining:
         self.recipe, self.settings = recipe, recipe.features
         self.pictures, self.rows, self.held_out = pictures, rows, held_out
         self.steps = len(rows) // self.settings.batch_size
-        self.side = self.settings.crop_size
-        self.score_model = self.trained = build_score_model(extractor)
+        self.score_model = self.trained = build_score_model(
+            extractor, deviations=self.settings.deviations
+        )
         standardize_features(self.score_model, self._features())
         f_ids = {id(variable) for variable in extractor.trainable_variables}
         variables = self.score_model.trainable_variables
@@ -227,18 +228,19 @@ class FeaturesTraining:
         self.answer = _compiled_model(self.score_model)
 
     def batches(self, epoch: int) -> tf.data.Dataset:
-        """Returns the batches of an epoch: a random crop of each picture."""
+        """Returns the batches of an epoch: a mosaic of random crops of each picture."""
         size, seed = self.settings.batch_size, self.recipe.seed
         order = np.random.default_rng([seed, epoch]).permutation(self.rows)
 
         def cut(number: np.ndarray) -> tuple[np.ndarray, ...]:
             rng = np.random.default_rng([seed, epoch, int(number)])
             chosen = order[number * size : (number + 1) * size]
-            crops = np.stack([self._random_crop(row, rng) for row in chosen])
-            parts = crops, self.pictures.extras[chosen], self.pictures.quality[chosen, None]
+            mosaics = np.stack([self._mosaic(row, rng) for row in chosen])
+            parts = mosaics, self.pictures.extras[chosen], self.pictures.quality[chosen, None]
             return tuple(part.astype(np.float32) for part in parts)
 
-        shapes = (self.side, self.side, 1), (2,), (1,)
+        side = self.settings.mosaic_size
+        shapes = (side, side, 1), (2,), (1,)
 
         def to_batch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
             parts = tf.numpy_function(cut, [number], [tf.float32] * 3)
@@ -265,10 +267,21 @@ class FeaturesTraining:
         return error
 
     def validate(self) -> float:
-        """Returns the mean squared error of the held-out pictures, each scored as a whole."""
-        answers = _answers(self.answer, self.pictures, self.held_out)
-        scores = answers[:, 0].astype(np.float64)
-        return float(np.mean(np.square(scores - self.pictures.quality[self.held_out])))
+        """Returns the mean squared error of the held-out pictures, each scored as a whole.
+
+        Scores of wholes lie lower or higher than those of mosaics. What counts is the error that
+        is left beside the line that fits best, because `calibrate` will take care of the line.
+        """
+        scores, quality = self._scored(self.held_out)
+        slope, offset = _line(scores, quality)
+        return float(np.mean(np.square(slope * scores + offset - quality)))
+
+    def calibrate(self) -> None:
+        """Brings the scores of whole pictures to the scale of the ratings, on training pictures."""
+        slope, offset = _line(*self._scored(self.rows[:PICTURES_TO_STANDARDIZE]))
+        layer = self.score_model.get_layer("score")
+        kernel, bias = layer.get_weights()
+        layer.set_weights([slope * kernel, slope * bias + offset])
 
     def _optimizer(self, rate: float) -> keras.Optimizer:
         """Returns AdamW with a rate that rises for a while and then falls along a cosine."""
@@ -280,12 +293,30 @@ class FeaturesTraining:
         settings = {"weight_decay": self.settings.weight_decay, "beta_2": self.settings.beta_2}
         return keras.optimizers.AdamW(schedule, **settings)
 
-    def _random_crop(self, row: int, rng: np.random.Generator) -> np.ndarray:
-        """Cuts a square at random from a picture and, if wanted, mirrors every other one."""
-        picture = self.pictures.normalized(row)
-        top, left = (int(rng.integers(length - self.side + 1)) for length in picture.shape[:2])
-        crop = picture[top : top + self.side, left : left + self.side]
-        return crop[:, ::-1] if self.settings.mirror and rng.random() < 0.5 else crop
+    def _mosaic(self, row: int, rng: np.random.Generator) -> np.ndarray:
+        """Cuts a square at random from each cell of a grid over a picture, and joins them.
+
+        So a few pixels stand for the picture as a whole. The joints hardly show: the normalised
+        picture is about zero everywhere.
+        """
+        picture, number = self.pictures.normalized(row)[..., 0], self.settings.crops
+        crops = [
+            [self._random_crop(cell, rng) for cell in np.array_split(band, number, axis=1)]
+            for band in np.array_split(picture, number, axis=0)
+        ]
+        mosaic = np.block(crops)[..., np.newaxis]
+        return mosaic[:, ::-1] if self.settings.mirror and rng.random() < 0.5 else mosaic
+
+    def _random_crop(self, cell: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Cuts a square at random from a part of a picture."""
+        side = self.settings.crop_size
+        top, left = (int(rng.integers(length - side + 1)) for length in cell.shape)
+        return cell[top : top + side, left : left + side]
+
+    def _scored(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of pictures as wholes, and their ratings: both (n,)."""
+        scores = _answers(self.answer, self.pictures, rows)[:, 0]
+        return scores.astype(np.float64), self.pictures.quality[rows].astype(np.float64)
 
     def _features(self) -> np.ndarray:
         """The numbers that the model standardises, of some training pictures as wholes: (n, K)."""
@@ -301,6 +332,13 @@ def _targets(quality: np.ndarray, of_training: np.ndarray) -> np.ndarray:
     rank = np.interp(quality, np.sort(of_training), shares)
     standardized = (quality - of_training.mean()) / of_training.std()
     return np.stack([standardized, (rank - 0.5) / RANK_DEVIATION], axis=1).astype(np.float32)
+
+
+def _line(scores: np.ndarray, quality: np.ndarray) -> tuple[float, float]:
+    """Slope and offset of the rising line from scores to quality with the least squares."""
+    covariance = np.mean((scores - scores.mean()) * (quality - quality.mean()))
+    slope = max(0.0, covariance / max(float(np.var(scores)), 1e-12))
+    return slope, float(quality.mean() - slope * scores.mean())
 
 
 def _compiled_model(model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:

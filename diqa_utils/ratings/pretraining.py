@@ -17,7 +17,7 @@ import tensorflow as tf
 from PIL import Image
 
 from diqa_utils._internal.tensorflow import as_it_is, untuned
-from diqa_utils.distortions import DISTORTIONS, FAMILIES, LEVELS, distort
+from diqa_utils.distortions import DISTORTIONS, LEVELS, distort
 from diqa_utils.images import is_picture_name, read_image
 from diqa_utils.maps import DEFAULT_ALPHA, DEFAULT_EXPONENT, OUTPUT_STRIDE
 from diqa_utils.pipelines import to_error_map_example
@@ -40,9 +40,6 @@ MARGIN = 16
 
 #: The share of crops that are cut from the picture at half its size.
 HALVED = 0.5
-
-#: What pictures are damaged with, if nobody says: the 25 types of KADID-10k.
-KADID_TYPES = tuple(name for names in FAMILIES.values() for name in names)
 
 
 def pristine_pictures(folder: str | PathLike[str]) -> list[np.ndarray]:
@@ -96,7 +93,7 @@ def pristine_batches(
     patch_size: int = 112,
     seed: int = 0,
     first: int = 0,
-    distortions: Sequence[str] = KADID_TYPES,
+    distortions: Sequence[str] = tuple(DISTORTIONS),
     exponent: float = DEFAULT_EXPONENT,
     alpha: float = DEFAULT_ALPHA,
 ) -> tf.data.Dataset:
@@ -111,8 +108,7 @@ def pristine_batches(
         patch_size: Side of the patches in pixels, a multiple of four from 48 to 112.
         seed: Seed of the whole sequence of batches.
         first: Number of the batch to begin with.
-        distortions: Names of what `distort` damages pictures with, each as often as the others;
-            by default the 25 types of KADID-10k.
+        distortions: Names of what `distort` damages pictures with, each as often as the others.
         exponent: Exponent p of the error map.
         alpha: Slope of the reliability map.
 

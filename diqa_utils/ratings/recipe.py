@@ -88,7 +88,7 @@ class ErrorMapSettings(Settings):
         held_out_batches: Batches of 32 patches that are cut from the held-out pictures.
     """
 
-    epochs: int = setting(12, 0, 100_000)
+    epochs: int = setting(8, 0, 100_000)
     steps: int = setting(300, 1, 1_000_000)
     patches: int = setting(16, 4, 4096, multiple_of=4)
     patch_size: int = setting(112, 48, 112, multiple_of=4)
@@ -148,30 +148,39 @@ class StatisticsSettings(Settings):
 
 @dataclass(frozen=True)
 class FeaturesSettings(Settings):
-    """Settings of DIQA's step 2: f and the head h learn the ratings, on random crops.
+    """Settings of DIQA's step 2: f and the head h learn the ratings, on mosaics of random crops.
 
     Attributes:
         epochs: Passes over the training pictures, with other crops each time.
-        batch_size: Crops in a batch.
+        batch_size: Pictures in a batch, a mosaic of each.
         crop_size: Side of the crops in pixels.
+        crops: Crops in each row and each column of a mosaic; 1 is a single crop.
+        deviations: Whether the deviation of each feature is pooled beside its mean.
         features_learning_rate: Highest learning rate of f; it rises at first and falls along a
             cosine.
         head_learning_rate: Highest learning rate of what comes after f.
         warm_up: Number of batches over which the rates rise.
         weight_decay: Weight decay of AdamW.
         beta_2: How slowly AdamW forgets the squares of past gradients.
-        mirror: Whether every other crop is mirrored.
+        mirror: Whether every other mosaic is mirrored.
     """
 
-    epochs: int = setting(5, 1, 100_000)
+    epochs: int = setting(6, 1, 100_000)
     batch_size: int = setting(16, 1, 4096)
-    crop_size: int = setting(192, 48, 2048)
+    crop_size: int = setting(64, 16, 2048)
+    crops: int = setting(3, 1, 32)
+    deviations: bool = True
     features_learning_rate: float = setting(3e-4, 1e-8, 1.0)
     head_learning_rate: float = setting(1e-3, 1e-8, 1.0)
     warm_up: int = setting(100, 0, 1_000_000)
     weight_decay: float = setting(0.02, 0.0, 1.0)
     beta_2: float = setting(0.99, 0.0, 0.9999)
     mirror: bool = True
+
+    @property
+    def mosaic_size(self) -> int:
+        """Side of a mosaic in pixels: the least that a picture needs."""
+        return self.crops * self.crop_size
 
 
 @dataclass(frozen=True)

@@ -526,7 +526,7 @@ def _check_pictures(
         shape = tuple(example["distorted_image"].shape)
         check_size(image_id, shape)
         if image_id in cropped:
-            check_size(image_id, shape, recipe.features.crop_size)
+            check_size(image_id, shape, recipe.features.mosaic_size)
 
 
 def _prepared_folder(recipe: RatingsRecipe, part: DatabasePart, folder: Path) -> Path:

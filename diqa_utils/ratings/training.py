@@ -3,7 +3,7 @@
 There are two predictors to train:
 
 - "diqa", as the paper has it: f learns error maps, for which nobody has to be asked (step 1); then
-  f and the head h learn the ratings (step 2), here on random crops.
+  f and the head h learn the ratings (step 2), here on mosaics of random crops.
 - "extended": the small networks of `extended` learn the ratings from the statistics of pictures.
   People rated photographs as they are, not copies that somebody compressed or enlarged; so each
   batch also holds copies of a few pictures, and the scores must be in their order: from copy to
@@ -91,7 +91,7 @@ def train_on_ratings(
     check_enough(recipe, training, validation, pictures.quality[rows], len(pristine))
     if recipe.predictor == "diqa":
         for image_id, size in zip(training, pictures.sizes[rows].tolist(), strict=True):
-            check_size(image_id, size, recipe.features.crop_size)
+            check_size(image_id, size, recipe.features.mosaic_size)
     elif recipe.statistics.copies_weight and copies is None:
         raise ValueError(
             "The extended predictor needs copies of pictures that get worse: pass what "
@@ -123,6 +123,8 @@ def train_on_ratings(
             extractor.set_weights(error_map_model.get_layer("feature_extractor").get_weights())
             step_2 = FeaturesTraining(recipe, pictures, rows, held_out, extractor)
         history = _learn_ratings(step_2, path / f"ratings-{whole}", progress)
+        if recipe.predictor == "diqa":
+            step_2.calibrate()
     return TrainedPredictor(recipe, step_2.score_model, error_map_model, history)
 
 

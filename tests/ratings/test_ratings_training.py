@@ -38,7 +38,7 @@ EXTENDED = RatingsRecipe(
 DIQA = RatingsRecipe(
     predictor="diqa",
     error_maps=ErrorMapSettings(epochs=2, steps=2, patches=4, patch_size=48, held_out_batches=1),
-    features=FeaturesSettings(epochs=3, batch_size=4, crop_size=48, warm_up=2),
+    features=FeaturesSettings(epochs=3, batch_size=4, crop_size=16, warm_up=2),
 )
 
 
@@ -243,7 +243,22 @@ def test_diqa_learns(train, prepared, tmp_path):
     recipe = replace(DIQA, features=replace(DIQA.features, epochs=15))
     trained = train(recipe, tmp_path)
     assert trained.history["loss"][-1] < trained.history["loss"][0] / 2
-    assert srcc(trained.predict(prepared["diqa"])[:, 0], prepared["diqa"].quality) > 0.7
+    predicted, quality = trained.predict(prepared["diqa"])[:, 0], prepared["diqa"].quality
+    assert srcc(predicted, quality) > 0.7
+    # Scores of wholes are on the scale of the ratings, whatever those of mosaics were.
+    assert predicted[:16].mean() == pytest.approx(quality[:16].mean(), abs=0.02)
+
+
+def test_a_mosaic_has_a_crop_of_each_cell_of_the_grid():
+    class Numbered:
+        def normalized(self, row):
+            return np.kron(np.arange(9).reshape(3, 3), np.ones((18, 20)))[..., np.newaxis]
+
+    step_2 = learning.FeaturesTraining.__new__(learning.FeaturesTraining)
+    step_2.pictures, step_2.settings = Numbered(), replace(DIQA.features, mirror=False)
+    mosaic = step_2._mosaic(0, np.random.default_rng(0))
+    expected = np.kron(np.arange(9).reshape(3, 3), np.ones((16, 16)))
+    np.testing.assert_array_equal(mosaic[..., 0], expected)
 
 
 def test_scores_are_in_the_order_of_copies_where_they_must(train, copies, tmp_path):
@@ -271,7 +286,7 @@ def test_what_a_run_lacks_is_said(train, prepared, tmp_path):
         train(EXTENDED, tmp_path / "4", training=["picture 1", "picture 2"])
     with pytest.raises(ValueError, match="no picture for validation"):
         train(EXTENDED, tmp_path / "5", validation=[])
-    large = replace(DIQA, features=replace(DIQA.features, crop_size=60))
+    large = replace(DIQA, features=replace(DIQA.features, crop_size=20))
     with pytest.raises(ValueError, match=r"'picture 0' is 56 x 64 .* 60 x 60 .*lower crop_size"):
         train(large, tmp_path / "6")
     constant = replace_quality(prepared["extended"], 0.5)

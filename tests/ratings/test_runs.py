@@ -31,7 +31,7 @@ from tests.fuzz.run_files import READERS, damage, make_run
 RECIPE = {
     "error_maps": {"epochs": 0},
     "statistics": {"epochs": 3, "batch_size": 8, "copied_pictures": 2, "copies_batch_size": 2},
-    "features": {"epochs": 1, "batch_size": 4, "crop_size": 48},
+    "features": {"epochs": 1, "batch_size": 4, "crop_size": 16},
 }
 
 
@@ -414,7 +414,7 @@ def test_what_is_cheap_is_checked_before_a_folder_is_claimed(own, tmp_path):
         many, "sound.csv", [["image", "score"], *(r for r in rows if "70" not in r[0])]
     )
     part = partial(own_part, many, tmp_path, scale=(0, 1))
-    crops = replace(recipe, predictor="diqa", features=replace(recipe.features, crop_size=100))
+    crops = replace(recipe, predictor="diqa", features=replace(recipe.features, crop_size=34))
     cases = [
         (
             "calibration, and 9 are needed: add pictures .*, about 90",
@@ -422,7 +422,7 @@ def test_what_is_cheap_is_checked_before_a_folder_is_claimed(own, tmp_path):
             recipe,
         ),
         ("'p70.png' is 47 x 64 pixels, and 48 x 48 are needed", part(), recipe),
-        ("is 64 x 64 pixels, and 100 x 100 are .* lower crop_size", part("sound.csv"), crops),
+        ("is 64 x 64 pixels, and 102 x 102 are .* lower crop_size", part("sound.csv"), crops),
         ("Step 1 needs at least two pristine pictures", part("sound.csv"), step_1),
         (
             r"81 picture\(s\) to train on do not fill a batch of 82",

@@ -28,7 +28,10 @@ from diqa_utils.datasets.catalog import CATALOG
 from diqa_utils.inference import ExtendedPredictor, load_predictor, load_pretrained
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ["score", "train", "resume", "evaluate", "data list", "data prepare", "data verify"]
+COMMANDS = [
+    *("score", "train", "resume", "evaluate", "export-weights"),
+    *("data list", "data prepare", "data verify"),
+]
 
 
 def run(*arguments, app=app, **environment):

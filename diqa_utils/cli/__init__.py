@@ -11,7 +11,13 @@ from diqa_utils.cli.scoring import score
 
 app = typer.Typer(no_args_is_help=True, **PLAIN)
 score_app = typer.Typer(**PLAIN)  # `diqa-score`, which is `diqa score`
-for command in (score, ratings.train, ratings.resume, ratings.evaluate):
+for command in (
+    score,
+    ratings.train,
+    ratings.resume,
+    ratings.evaluate,
+    ratings.export_weights,
+):
     app.command()(command)
 score_app.command()(score)
 app.add_typer(data.app, name="data", help="List, build and check databases of rated pictures.")

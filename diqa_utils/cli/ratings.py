@@ -27,6 +27,9 @@ from diqa_utils.cli.common import (
 )
 from diqa_utils.datasets.catalog import CATALOG
 
+#: The recipes that have a name, and the predictors that they train.
+RECIPES = {"best": "extended", "diqa": "diqa"}
+
 # What needs TensorFlow is imported within the functions: help must not wait for it.
 if TYPE_CHECKING:
     from diqa_utils.ratings.recipe import RatingsRecipe
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 
 def train(
     recipe: Annotated[
-        str, typer.Argument(help='"extended", "diqa", or a JSON file with the settings.')
+        str, typer.Argument(help='"best", "diqa", or a JSON file with the settings.')
     ],
     database: Database,
     folder: Annotated[Path, typer.Option(help="The folder for the run and all that it keeps.")],
@@ -88,6 +91,29 @@ def resume(
 
         run, recipe = runs.load_run(folder)
         _print_card(run.train(recipe), folder)
+
+
+def export_weights(
+    run: Annotated[Path, typer.Argument(help="The folder of a run that has come to its end.")],
+    folder: Annotated[Path, typer.Argument(help="The folder for weights, card and model card.")],
+    sources: Annotated[
+        str | None, typer.Option(help="For the model card: where the pictures are from.")
+    ] = None,
+) -> None:
+    """Write the weights of a run with its card and a model card, to hand on."""
+    with errors_in_words():
+        from diqa_utils.inference import load_predictor
+        from diqa_utils.ratings.model_cards import model_card
+
+        predictor = load_predictor(run)
+        if sources is not None:
+            predictor.card["sources"] = sources
+        text = model_card(folder.absolute().name, predictor.card)
+        predictor.save(folder)
+        write_text(folder / "README.md", text)
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+        for path in files:
+            typer.echo(f"{path}: {path.stat().st_size:,} bytes")
 
 
 def evaluate(
@@ -171,14 +197,14 @@ def _how_to_go_on(folder: Path) -> str:
 
 
 def _recipe(text: str) -> "RatingsRecipe":
-    """A recipe by the name of its predictor, or from a file."""
-    from diqa_utils.ratings.recipe import PREDICTORS, RatingsRecipe
+    """A recipe by its name, or from a file."""
+    from diqa_utils.ratings.recipe import RatingsRecipe
 
-    if text in PREDICTORS:
-        return RatingsRecipe(predictor=text)
+    if text in RECIPES:
+        return RatingsRecipe(predictor=RECIPES[text])
     if not Path(text).exists():
-        names = ", ".join(PREDICTORS)
-        raise FileNotFoundError(f"{text!r} is neither one of {names} nor a file with a recipe.")
+        names = " or ".join(RECIPES)
+        raise FileNotFoundError(f"{text!r} is neither {names} nor a file with a recipe.")
     return RatingsRecipe.from_file(text)
 
 

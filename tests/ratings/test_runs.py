@@ -21,7 +21,9 @@ from typer.testing import CliRunner
 
 from diqa_utils._internal.files import locked
 from diqa_utils.cli import app
-from diqa_utils.inference import load_predictor
+from diqa_utils.distortions import DISTORTIONS
+from diqa_utils.inference import Predictor, load_predictor
+from diqa_utils.models import build_error_map_model, build_score_model
 from diqa_utils.ratings import runs
 from diqa_utils.ratings.protocol import DatabasePart
 from diqa_utils.ratings.recipe import RatingsRecipe
@@ -139,11 +141,17 @@ def patient(monkeypatch):
 
 @pytest.mark.usefixtures("patient")
 def test_train_resume_and_evaluate(run, settings, own, tmp_path, monkeypatch):
-    folder = tmp_path / "run"
-    trained = run("train", tmp_path / "recipe.json", *settings, "--folder", folder)
+    folder, pristine = tmp_path / "run", tmp_path / "pristine"
+    for number in range(2):
+        made_up.write(pristine, f"{number}.png", made_up.picture(number, "png", (256, 256)))
+    place = ("--pristine", pristine, "--folder", folder)
+    trained = run("train", tmp_path / "recipe.json", *settings, *place)
     assert trained.exit_code == 0, trained.output
-    assert "270,088 parameters" in trained.output
+    assert "526,348 parameters" in trained.output
     card = load_predictor(folder / "predictor").card
+    assert card["copies"]["pictures"] == 1
+    assert list(card["copies"]["levels_by_kind"]) == list(DISTORTIONS)
+    assert len(card["validation"]["inside_interval_by_third"]) == 3
     assert card["pictures"] == {"train": 48, "validation": 6, "calibration": 6}
     assert card["usual"] is None  # too few to know what is usual
     assert card["recipe"]["statistics"]["epochs"] == 3
@@ -174,6 +182,24 @@ def test_train_resume_and_evaluate(run, settings, own, tmp_path, monkeypatch):
     score = predictor.score(own / "p3.png")
     assert score.low <= score <= score.high
     assert math.isclose(score.confidence, 0.7)
+
+    place = ("--sources", "Made up by the test.")
+    done = run("export-weights", folder, tmp_path / "weights" / "mine", *place)
+    assert done.exit_code == 0, done.output
+    assert load_predictor(tmp_path / "weights" / "mine").score(own / "p3.png") == score
+    text = (tmp_path / "weights" / "mine" / "README.md").read_text()
+    assert text.startswith("# Model card: mine\n")
+    assert f"SRCC {card['validation']['agreement']['srcc']['value']:.3f}" in text
+    assert "Made up by the test." in text
+    assert "48 pictures" in text
+
+
+def test_only_what_was_trained_and_measured_has_a_model_card(run, tmp_path):
+    Predictor(build_score_model(), build_error_map_model()).save(tmp_path / "untrained")
+    for name, words in (("untrained", "`diqa train` has trained"), ("nothing", "no predictor")):
+        done = run("export-weights", tmp_path / name, tmp_path / "weights")
+        assert words in " ".join(sentence(done).split())
+    assert not (tmp_path / "weights").exists()
 
 
 @pytest.mark.usefixtures("patient")

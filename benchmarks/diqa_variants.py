@@ -61,7 +61,8 @@ def agreements(
     for epoch in range(recipe.features.epochs):
         for batch in step_2.batches(epoch):
             step(*batch)
-        scores, quality = predictor.predict(pictures, held_out), pictures.quality[held_out]
+        scores = predictor.predict(pictures, held_out)[:, 0]
+        quality = pictures.quality[held_out]
         epochs.append({"srcc": srcc(scores, quality), "plcc": plcc(scores, quality, fit=None)})
         print(recipe.seed, epochs[-1], flush=True)
     return epochs

@@ -26,6 +26,7 @@ import tensorflow as tf
 from benchmarks import real_data, results
 from diqa_utils._internal.files import cache_folder
 from diqa_utils._internal.tensorflow import compiled
+from diqa_utils.evaluation import evaluate
 from diqa_utils.image_statistics import STATISTICS
 from diqa_utils.inference import load_predictor, load_pretrained
 from diqa_utils.maps import hand_crafted_features
@@ -165,12 +166,25 @@ def parts_worth(part: DatabasePart, data: Path, folder: Path) -> list[dict[str, 
     ]
 
 
+def by_source(part: DatabasePart, folder: Path) -> dict[str, Any]:
+    """The agreement of the first seed on each of BIQ2021's sources: ss01, ss02, ss03."""
+    pictures = prepared_pictures(RatingsRecipe(), part, folder / "pictures")
+    ids = deal_out(part.table())["validation"].tolist()
+    rows = pictures.rows_of(ids)
+    model = load_predictor(folder / "extended-0").score_model
+    scores = model.predict(pictures.extras[rows], verbose=0)[:, 0]
+    groups = [name.split()[0] for name in ids]
+    measured = evaluate(scores, pictures.quality[rows], groups=groups)
+    return {row.group: row.to_dict() for row in measured}
+
+
 def main() -> None:
     data, folder = real_data.needed(), cache_folder() / "benchmarks" / NAME
     part = DatabasePart("biq2021", "train", manual_dir=str(data / "biq2021"), partial=True)
     measured = {
         "extended": summary([trained_card(part, data, folder, seed) for seed in SEEDS]),
         "diqa": summary([load_pretrained("diqa").card]),
+        "sources": by_source(part, folder),
         "parts": parts_worth(part, data, folder),
     }
     results.write(NAME, measured)

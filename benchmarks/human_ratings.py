@@ -111,7 +111,9 @@ def only_whole(statistics: np.ndarray) -> np.ndarray:
     return np.where(np.arange(statistics.shape[-1]) < OF_WHOLE, statistics, np.float32(0))
 
 
-def parts_worth(part: DatabasePart, data: Path, folder: Path) -> list[dict[str, Any]]:
+def parts_worth(
+    part: DatabasePart, data: Path, folder: Path, cards: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """The agreement and the order of copies as one part comes to another, three seeds each."""
     recipe = recipe_without_step_1(0)
     pristine = pristine_pictures(data / "pristine")
@@ -151,8 +153,7 @@ def parts_worth(part: DatabasePart, data: Path, folder: Path) -> list[dict[str, 
                 values["levels"].append(order["levels"])
                 values["scenes"].append(order["scenes"])
         print(name, values, flush=True)
-        found = {key: {"values": row, "median": median(row)} for key, row in values.items() if row}
-        return {"part": name, **found}
+        return named(name, values)
 
     alone = {"copies_weight": 0.0}
     none = replace(copies, pristine=np.zeros_like(copies.pristine))  # nothing between scenes
@@ -161,9 +162,22 @@ def parts_worth(part: DatabasePart, data: Path, folder: Path) -> list[dict[str, 
         row("statistics", only_whole, **alone),
         row("statistics and regions", **alone),
         row("and copies, in the order of their levels", learn=none),
-        row("and copies, in order between scenes", learn=copies),
-        row("the last without a teacher", learn=copies, teacher_weight=0.0),
+        row("and between scenes, without a teacher", learn=copies, teacher_weight=0.0),
+        named(
+            "all of it",
+            {
+                "srcc": [card["validation"]["agreement"]["srcc"]["value"] for card in cards],
+                "levels": [card["copies"]["levels"] for card in cards],
+                "scenes": [card["copies"]["scenes"] for card in cards],
+            },
+        ),
     ]
+
+
+def named(name: str, values: dict[str, list[float]]) -> dict[str, Any]:
+    """A row of the table of parts: the values of the seeds and their median."""
+    found = {key: {"values": row, "median": median(row)} for key, row in values.items() if row}
+    return {"part": name, **found}
 
 
 def by_source(part: DatabasePart, folder: Path) -> dict[str, Any]:
@@ -181,11 +195,12 @@ def by_source(part: DatabasePart, folder: Path) -> dict[str, Any]:
 def main() -> None:
     data, folder = real_data.needed(), cache_folder() / "benchmarks" / NAME
     part = DatabasePart("biq2021", "train", manual_dir=str(data / "biq2021"), partial=True)
+    cards = [trained_card(part, data, folder, seed) for seed in SEEDS]
     measured = {
-        "extended": summary([trained_card(part, data, folder, seed) for seed in SEEDS]),
+        "extended": summary(cards),
         "diqa": summary([load_pretrained("diqa").card]),
         "sources": by_source(part, folder),
-        "parts": parts_worth(part, data, folder),
+        "parts": parts_worth(part, data, folder, cards),
     }
     results.write(NAME, measured)
 

@@ -22,12 +22,14 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from skimage import data
 
 from benchmarks import real_data, results
 from diqa_utils._internal.files import cache_folder
 from diqa_utils._internal.tensorflow import compiled
+from diqa_utils.distortions import DISTORTIONS, LEVELS, distort
 from diqa_utils.evaluation import evaluate
-from diqa_utils.image_statistics import STATISTICS
+from diqa_utils.image_statistics import STATISTICS, image_statistics
 from diqa_utils.inference import load_predictor, load_pretrained
 from diqa_utils.maps import hand_crafted_features
 from diqa_utils.metrics import srcc
@@ -63,12 +65,12 @@ def recipe_without_step_1(seed: int, **statistics: Any) -> RatingsRecipe:
     )
 
 
-def trained_card(part: DatabasePart, data: Path, folder: Path, seed: int) -> dict[str, Any]:
+def trained_card(part: DatabasePart, root: Path, folder: Path, seed: int) -> dict[str, Any]:
     """Returns the card of a predictor, which is trained first where that has not been done."""
     run = RatingsRun(
         part,
         folder=str(folder / f"extended-{seed}"),
-        pristine=str(data / "pristine"),
+        pristine=str(root / "pristine"),
         pictures=str(folder / "pictures"),
     )
     place = Path(run.folder) / "predictor"
@@ -112,11 +114,11 @@ def only_whole(statistics: np.ndarray) -> np.ndarray:
 
 
 def parts_worth(
-    part: DatabasePart, data: Path, folder: Path, cards: list[dict[str, Any]]
+    part: DatabasePart, root: Path, folder: Path, cards: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """The agreement and the order of copies as one part comes to another, three seeds each."""
     recipe = recipe_without_step_1(0)
-    pristine = pristine_pictures(data / "pristine")
+    pristine = pristine_pictures(root / "pristine")
     ids = {name: chosen.tolist() for name, chosen in deal_out(part.table()).items()}
     place = folder / "pictures"
     pictures = prepared_pictures(recipe, part, place)
@@ -192,15 +194,41 @@ def by_source(part: DatabasePart, folder: Path) -> dict[str, Any]:
     return {row.group: row.to_dict() for row in measured}
 
 
+def versions(
+    part: DatabasePart, pictures: RatedPictures, folder: Path
+) -> dict[str, dict[str, list[float]]]:
+    """Scores of one photograph as it is damaged, by networks that learnt ratings alone or all."""
+    ids = {name: chosen.tolist() for name, chosen in deal_out(part.table()).items()}
+    alone = train_on_ratings(
+        recipe_without_step_1(0, copies_weight=0.0),
+        pictures,
+        training=ids["train"],
+        validation=ids["validation"],
+        folder=folder / "statistics-and-regions-0",
+    )
+    models = {"ratings alone": alone.score_model}
+    models["all of it"] = load_predictor(folder / "extended-0").score_model
+    scores: dict[str, dict[str, list[float]]] = {name: {} for name in models}
+    for kind in DISTORTIONS:
+        copies = [data.coffee(), *(distort(data.coffee(), kind, level) for level in LEVELS)]
+        statistics = image_statistics(np.stack(copies))
+        for name, model in models.items():
+            quality = np.clip(model(statistics).numpy()[:, 0], 0, 1)
+            scores[name][kind] = [round(float(value), 4) for value in quality]
+    return scores
+
+
 def main() -> None:
-    data, folder = real_data.needed(), cache_folder() / "benchmarks" / NAME
-    part = DatabasePart("biq2021", "train", manual_dir=str(data / "biq2021"), partial=True)
-    cards = [trained_card(part, data, folder, seed) for seed in SEEDS]
+    root, folder = real_data.needed(), cache_folder() / "benchmarks" / NAME
+    part = DatabasePart("biq2021", "train", manual_dir=str(root / "biq2021"), partial=True)
+    place = folder / "pictures"
+    cards = [trained_card(part, root, folder, seed) for seed in SEEDS]
     measured = {
         "extended": summary(cards),
         "diqa": summary([load_pretrained("diqa").card]),
         "sources": by_source(part, folder),
-        "parts": parts_worth(part, data, folder, cards),
+        "parts": parts_worth(part, root, folder, cards),
+        "versions": versions(part, prepared_pictures(RatingsRecipe(), part, place), folder),
     }
     results.write(NAME, measured)
 

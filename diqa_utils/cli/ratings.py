@@ -1,4 +1,4 @@
-"""`diqa train`, `diqa resume` and `diqa evaluate`."""
+"""`diqa train`, `diqa resume`, `diqa export-weights` and `diqa evaluate`."""
 
 import json
 from dataclasses import replace

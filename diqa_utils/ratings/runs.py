@@ -321,11 +321,12 @@ def conformal_half_width(
 
     It is the k-th smallest error, k = ceil((n + 1) confidence). For new pictures like these n,
     which were not trained on either, the rating then lies in the interval with at least that
-    probability.
+    probability. Where each score and rating is divided by the error that is expected of the score,
+    what comes out is a number of expected errors, and the width depends on the picture.
 
     Args:
         predicted: Scores of pictures that the predictor has not learnt from, (n,).
-        quality: Their ratings, (n,), 0..1.
+        quality: Their ratings, (n,).
         confidence: Probability that is promised, between 0 and 1.
 
     Returns:

@@ -29,7 +29,7 @@ from diqa_utils._internal.files import cache_folder
 from diqa_utils._internal.tensorflow import compiled
 from diqa_utils.distortions import DISTORTIONS, LEVELS, distort
 from diqa_utils.evaluation import evaluate
-from diqa_utils.image_statistics import STATISTICS, image_statistics
+from diqa_utils.image_statistics import OF_WHOLE, STATISTICS, image_statistics
 from diqa_utils.inference import load_predictor, load_pretrained
 from diqa_utils.maps import hand_crafted_features
 from diqa_utils.metrics import srcc
@@ -50,9 +50,6 @@ from diqa_utils.ratings.training import train_on_ratings
 NAME = "human_ratings"
 SEEDS = (0, 1, 2)
 METRICS = ("srcc", "plcc", "krcc", "rmse")
-
-#: Numbers of the picture as a whole, before those of its regions.
-OF_WHOLE = sum("regions" not in name for name in STATISTICS)
 
 
 def recipe_without_step_1(seed: int, **statistics: Any) -> RatingsRecipe:
@@ -91,6 +88,7 @@ def summary(cards: list[dict[str, Any]]) -> dict[str, Any]:
         **{
             name: [validation[name] for validation in validations]
             for name in ("inside_interval", "inside_interval_by_third", "mean_width")
+            if name in validations[0]
         },
         "parameters": cards[0]["parameters"],
         "pictures": cards[0]["pictures"],
@@ -110,7 +108,7 @@ def two_numbers(part: DatabasePart, pictures: RatedPictures) -> np.ndarray:
 
 def only_whole(statistics: np.ndarray) -> np.ndarray:
     """The numbers of the picture as a whole, and zeros for those of its regions."""
-    return np.where(np.arange(statistics.shape[-1]) < OF_WHOLE, statistics, np.float32(0))
+    return np.where(np.arange(statistics.shape[-1]) < len(OF_WHOLE), statistics, np.float32(0))
 
 
 def parts_worth(

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from diqa_utils.image_statistics import STATISTICS
+from diqa_utils.image_statistics import OF_WHOLE, STATISTICS
 
 __all__ = ["build_extended_score_model", "opinions_of", "unusualness", "usual_limits"]
 
@@ -37,10 +37,12 @@ OPINIONS = ("quality", "rank", "log error")
 
 #: What is large where a picture was enlarged smoothly: there a pixel and its diagonal neighbour lie
 #: on one side of the mean around them, so the products of their contrasts are hardly ever negative.
+#: The same is so beside strong edges, but there contrast has a high kurtosis.
 DIAGONAL = [
     STATISTICS.index(f"skewness of contrast times that {neighbour} at 1/1")
     for neighbour in ("below right", "below left")
 ]
+KURTOSIS = STATISTICS.index("log kurtosis of contrast at 1/1")
 
 
 @keras.saving.register_keras_serializable("diqa_utils")
@@ -105,10 +107,10 @@ def opinions_of(score_model: keras.Model) -> keras.Model:
 def unusualness(score_model: keras.Model, statistics: tf.Tensor) -> tf.Tensor:
     """Says in two ways how far pictures are from those that a model learnt from.
 
-    The first is the fourth root of the mean fourth power of the standardised statistics: large if
-    a few of them are as in no photograph, as those of flat fields, drawings and pages of text are.
-    The second is how skewed the products of diagonal neighbours are: large where a picture was
-    enlarged smoothly.
+    The first is the fourth root of the mean fourth power of the standardised statistics of the
+    whole: large if a few of them are as in no photograph, as those of flat fields, drawings and
+    pages of text are. The second is how skewed the products of diagonal neighbours are, less the
+    logarithm of the kurtosis of contrast: large where a picture was enlarged smoothly.
 
     Args:
         score_model: Model of `build_extended_score_model`, trained.
@@ -117,9 +119,10 @@ def unusualness(score_model: keras.Model, statistics: tf.Tensor) -> tf.Tensor:
     Returns:
         float32 (N, 2).
     """
-    standardized = score_model.get_layer("standardized")(statistics)
+    standardized = score_model.get_layer("standardized")(statistics)[:, : len(OF_WHOLE)]
     strangeness = tf.reduce_mean(standardized**4, axis=-1) ** 0.25
-    smoothness = tf.reduce_sum(tf.gather(statistics, DIAGONAL, axis=-1), axis=-1)
+    skewness = tf.reduce_sum(tf.gather(statistics, DIAGONAL, axis=-1), axis=-1)
+    smoothness = skewness - statistics[:, KURTOSIS]
     return tf.stack([strangeness, smoothness], axis=-1)
 
 

@@ -26,7 +26,14 @@ from diqa_utils._internal.checks import as_batch, like, to_unit_range
 from diqa_utils.images import LUMA_WEIGHTS
 from diqa_utils.preprocessing import BINOMIAL_ROW
 
-__all__ = ["image_statistics", "region_positions", "region_sums", "statistics_of_sums"]
+__all__ = [
+    "OF_WHOLE",
+    "STATISTICS",
+    "image_statistics",
+    "region_positions",
+    "region_sums",
+    "statistics_of_sums",
+]
 
 #: A picture is cut into so many rows and columns of regions.
 REGIONS = 8
@@ -90,8 +97,8 @@ _DETAILS = tuple(
     for colour in (("luma", *CHROMA) if scale else ("luma",))
 )
 
-#: What is measured of the picture as a whole.
-_OF_WHOLE = (
+#: The names of what is measured of the picture as a whole: the first of `STATISTICS`.
+OF_WHOLE = (
     *(f"{moment} of {name}" for moment in MOMENTS for name, _ in _MAPS),
     *(f"share of pixels {share}" for share in _SHARES),
     *(f"log detail of {name}" for name, _ in _DETAILS),
@@ -121,7 +128,7 @@ _SUMMARIES = (*_ORDERED, "deviation", "centre less mean", "top less bottom")
 
 #: The name of each number that `image_statistics` returns, in its order.
 STATISTICS = (
-    *_OF_WHOLE,
+    *OF_WHOLE,
     *(f"{summary} over regions of {name}" for summary in _SUMMARIES for name in _OF_REGIONS),
 )
 
@@ -283,7 +290,7 @@ def _spread(values: tf.Tensor) -> tf.Tensor:
 _CENTRES = np.array([0.5, 0.0, 0.0, 0.0, 0.5, 0.5], np.float32)
 
 #: Where the statistics of regions stand among those of the whole.
-_REGIONAL = [_OF_WHOLE.index(name) for name in _OF_REGIONS]
+_REGIONAL = [OF_WHOLE.index(name) for name in _OF_REGIONS]
 
 _SCALE_OF = [
     *[scale for _ in MOMENTS for _, scale in _MAPS],

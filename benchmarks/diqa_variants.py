@@ -1,4 +1,4 @@
-"""What the parts of DIQA's recipe for ratings are worth: step 2 with some of them left out.
+"""How well DIQA agrees with people by its recipe for ratings, and by variants of step 2.
 
     DIQA_DATA_DIR=FOLDER python -m benchmarks.diqa_variants
 
@@ -33,9 +33,7 @@ METRICS = ("srcc", "plcc", "krcc", "rmse")
 
 #: Settings that differ from the recipe's, and seeds.
 VARIANTS: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
-    "recipe": ({}, (1, 2)),
-    "means only": ({"deviations": False}, (0,)),
-    "single crops": ({"crops": 1, "crop_size": 192}, (0,)),
+    "recipe": ({}, (1,)),
 }
 
 

@@ -10,10 +10,10 @@ finished is kept in the library's cache folder.
 
 import json
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import keras
+import numpy as np
 
 from benchmarks import real_data, results
 from diqa_utils._internal.files import cache_folder, write_text
@@ -26,6 +26,7 @@ from diqa_utils.ratings.pictures import RatedPictures, prepare_pictures
 from diqa_utils.ratings.protocol import DatabasePart
 from diqa_utils.ratings.recipe import FeaturesSettings, RatingsRecipe
 from diqa_utils.ratings.runs import deal_out
+from diqa_utils.training import epochs_of
 
 NAME = "diqa_variants"
 METRICS = ("srcc", "plcc", "krcc", "rmse")
@@ -48,23 +49,22 @@ def pretrained_extractor() -> keras.Model:
     return extractor
 
 
-def agreements(
-    recipe: RatingsRecipe, pictures: RatedPictures, parts: dict[str, Any]
-) -> list[dict[str, float]]:
-    """Trains step 2; returns the agreement on the validation pictures after each epoch."""
+def agreement(
+    recipe: RatingsRecipe, pictures: RatedPictures, parts: dict[str, np.ndarray]
+) -> dict[str, float]:
+    """Trains step 2; returns the agreement on the validation pictures after the last epoch."""
     rows, held_out = (pictures.rows_of(parts[name].tolist()) for name in ("train", "validation"))
     keras.utils.set_random_seed(recipe.seed)
     step_2 = FeaturesTraining(recipe, pictures, rows, held_out, pretrained_extractor())
     step = compiled(step_2.train_step)
-    predictor = TrainedPredictor(recipe, step_2.score_model, step_2.score_model, {})
-    epochs = []
-    for epoch in range(recipe.features.epochs):
-        for batch in step_2.batches(epoch):
+    for batches in epochs_of(step_2.batches, 0, recipe.features.epochs, progress=True):
+        for batch in batches:
             step(*batch)
-        scores, quality = predictor.predict(pictures, held_out), pictures.quality[held_out]
-        epochs.append({"srcc": srcc(scores, quality), "plcc": plcc(scores, quality, fit=None)})
-        print(recipe.seed, epochs[-1], flush=True)
-    return epochs
+    step_2.calibrate()
+    predictor = TrainedPredictor(recipe, step_2.score_model, step_2.score_model, {})
+    scores = predictor.predict(pictures, held_out)[:, 0]
+    quality = pictures.quality[held_out]
+    return {"srcc": srcc(scores, quality), "plcc": plcc(scores, quality)}
 
 
 def main() -> None:
@@ -76,16 +76,16 @@ def main() -> None:
     packaged = load_pretrained("diqa").card["validation"]["agreement"]
     measured: dict[str, Any] = {"packaged": {name: packaged[name]["value"] for name in METRICS}}
     for name, (settings, seeds) in VARIANTS.items():
-        runs = []
+        rows = []
         for seed in seeds:
             file = folder / f"{name}-{seed}.json"
             features = FeaturesSettings(**settings)
             recipe = RatingsRecipe(predictor="diqa", seed=seed, features=features)
             if not file.exists():
-                write_text(file, json.dumps(agreements(recipe, pictures, parts)))
-            runs.append(json.loads(file.read_text()))
-        best = [max(epochs, key=lambda epoch: epoch["plcc"])["srcc"] for epochs in runs]
-        measured[name] = {"srcc": median(best), "srcc_of_seeds": best, "seeds": list(seeds)}
+                write_text(file, json.dumps(agreement(recipe, pictures, parts)))
+            rows.append(json.loads(file.read_text()))
+        measured[name] = {"seeds": list(seeds)}
+        measured[name] |= {metric: [row[metric] for row in rows] for metric in ("srcc", "plcc")}
     results.write(NAME, measured)
 
 

@@ -203,8 +203,8 @@ def _recipe(text: str) -> "RatingsRecipe":
     if text in RECIPES:
         return RatingsRecipe(predictor=RECIPES[text])
     if not Path(text).exists():
-        names = " or ".join(RECIPES)
-        raise FileNotFoundError(f"{text!r} is neither {names} nor a file with a recipe.")
+        names = ", ".join(RECIPES)
+        raise FileNotFoundError(f"{text!r} is neither one of {names} nor a file with a recipe.")
     return RatingsRecipe.from_file(text)
 
 

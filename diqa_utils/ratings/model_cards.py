@@ -96,10 +96,10 @@ def _sources(card: Mapping[str, Any]) -> list[str]:
 def _measures(card: Mapping[str, Any]) -> list[str]:
     """What was measured, an item each."""
     validation, interval = card["validation"], card["interval"]
+    agreement = {metric: validation["agreement"][metric] for metric in ("srcc", "plcc", "rmse")}
     metrics = ", ".join(
         f"{metric.upper()} {row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
-        for metric, row in validation["agreement"].items()
-        if metric in ("srcc", "plcc", "rmse")
+        for metric, row in agreement.items()
     )
     lines = [
         f"- **Agreement with people** on the validation pictures: {metrics}. Settings were chosen "

@@ -137,7 +137,7 @@ class StatisticsSettings(Settings):
     learning_rate: float = setting(1e-3, 1e-8, 1.0)
     weight_decay: float = setting(0.05, 0.0, 1.0)
     teacher_weight: float = setting(3.0, 0.0, 1000.0)
-    copied_pictures: int = setting(3600, 1, 1_000_000)
+    copied_pictures: int = setting(2400, 1, 1_000_000)
     copies_weight: float = setting(1.0, 0.0, 1000.0)
     copies_margin: float = setting(0.4, 0.0, 10.0)
     copies_batch_size: int = setting(16, 1, 65_536)

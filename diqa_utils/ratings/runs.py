@@ -163,7 +163,8 @@ class RatingsRun:
             saved = replace(trained, score_model=predictor.score_model)
             predictor.card |= self._card(saved, pictures, parts)
             if recipe.predictor == "extended" and pristine:
-                predictor.card["copies"] = _order(saved, pristine, pictures_folder, progress)
+                held_out = held_out_copies(recipe, pristine, pictures_folder, progress)
+                predictor.card["copies"] = _order(saved, held_out)
             predictor.card["seconds"] = round(time.monotonic() - start)
             predictor.save(folder / RUN_PREDICTOR)
         return predictor.card
@@ -221,17 +222,12 @@ class RatingsRun:
         }
 
 
-def _order(
-    trained: TrainedPredictor, pristine: Sequence[np.ndarray], folder: Path, progress: bool
-) -> dict[str, Any]:
+def _order(trained: TrainedPredictor, copies: WorseCopies) -> dict[str, Any]:
     """How well scores put copies of held-out pristine pictures in order."""
-    held_out = trained.recipe.error_maps.held_out(pristine)
-    number = len(held_out) * len(DISTORTIONS)
-    jobs = damaged_in_every_way(held_out)
-    copies = _measured(jobs, number, folder, progress, held_out=held_out)
     rows = copies.statistics.reshape(-1, len(STATISTICS))
-    quality = trained.score_model.predict(rows, verbose=0)[:, 0].reshape(number, -1)
-    return {"pictures": len(held_out), **order_of_copies(copies, np.clip(quality, 0, 1))}
+    quality = np.clip(trained.score_model.predict(rows, verbose=0)[:, 0], 0, 1)
+    number = len(copies.kinds) // len(DISTORTIONS)
+    return {"pictures": number, **order_of_copies(copies, quality.reshape(len(copies.kinds), -1))}
 
 
 def _interval(predicted: np.ndarray, half: np.ndarray, quality: np.ndarray) -> dict[str, Any]:
@@ -472,12 +468,10 @@ def _train(
     progress: bool = True,
 ) -> tuple[TrainedPredictor, RatedPictures]:
     """Prepares all pictures of a part and the worse copies of some, and trains."""
-    pictures = _prepared(recipe, part, pictures_folder, progress)
+    pictures = prepared_pictures(recipe, part, pictures_folder, progress)
     copies = None
     if recipe.predictor == "extended" and recipe.statistics.copies_weight:
-        clean = recipe.error_maps.learnt_from(pristine)
-        number = recipe.statistics.copied_pictures
-        copies = _copies_of(part, training[:number], clean, number, pictures_folder, progress)
+        copies = copies_to_learn(recipe, part, training, pristine, pictures_folder, progress)
     trained = train_on_ratings(
         recipe,
         pictures,
@@ -537,10 +531,10 @@ def _prepared_folder(recipe: RatingsRecipe, part: DatabasePart, folder: Path) ->
     return folder / f"{recipe.predictor}-{name}"
 
 
-def _prepared(
-    recipe: RatingsRecipe, part: DatabasePart, folder: Path, progress: bool
+def prepared_pictures(
+    recipe: RatingsRecipe, part: DatabasePart, folder: Path, progress: bool = True
 ) -> RatedPictures:
-    """The pictures of a part as a predictor takes them, prepared where they are not there."""
+    """Returns the pictures of a part as a predictor takes them, prepared if they are not there."""
     place = _prepared_folder(recipe, part, folder)
     with one_at_a_time(folder):
         if place.exists():
@@ -572,24 +566,35 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _copies_of(
+def copies_to_learn(
+    recipe: RatingsRecipe,
     part: DatabasePart,
     training: list[str],
     pristine: Sequence[np.ndarray],
-    number: int,
     folder: Path,
-    progress: bool,
+    progress: bool = True,
 ) -> WorseCopies:
-    """Worse copies of training pictures and of pristine ones, measured once."""
-    ids = {image_id.encode() for image_id in training}
+    """Returns worse copies of training pictures and of pristine ones, measured once."""
+    number = recipe.statistics.copied_pictures
+    clean = recipe.error_maps.learnt_from(pristine)
+    ids = {image_id.encode() for image_id in training[:number]}
     rated = (
         picture["distorted_image"]
         for picture in part.load().as_numpy_iterator()
         if picture["image_id"] in ids
     )
-    facts = {"part": part.fingerprint(), "training": training}
-    jobs = damaged_at_random(rated, pristine)
-    return _measured(jobs, number, folder, progress, pristine=list(pristine), **facts)
+    facts = {"part": part.fingerprint(), "training": training[:number], "pristine": clean}
+    return _measured(damaged_at_random(rated, clean), number, folder, progress, **facts)
+
+
+def held_out_copies(
+    recipe: RatingsRecipe, pristine: Sequence[np.ndarray], folder: Path, progress: bool = True
+) -> WorseCopies:
+    """Returns copies of held-out pristine pictures, damaged in every way, measured once."""
+    held_out = recipe.error_maps.held_out(pristine)
+    number = len(held_out) * len(DISTORTIONS)
+    jobs = damaged_in_every_way(held_out)
+    return _measured(jobs, number, folder, progress, held_out=held_out)
 
 
 def _measured(

@@ -3,13 +3,12 @@
     DIQA_DATA_DIR=FOLDER python -m benchmarks.unusual
 
 `FOLDER/biq2021` holds BIQ2021 or a part of it, `FOLDER/pristine` pictures without visible faults.
-The 500 calibration pictures of BIQ2021 set the limits, which are written into the predictor's card.
-What is flagged is counted on pictures that had no part in that: the 500 validation pictures, the
-4,500 from which the predictor learnt, the pristine ones, enlarged pieces of the first fifty
-validation pictures, and pictures made here.
+The 500 calibration pictures of BIQ2021 have set the limits on the predictor's card. What is flagged
+is counted on pictures that had no part in that: the 500 validation pictures, the 4,500 from which
+the predictor learnt, the pristine ones, enlarged pieces of the first fifty validation pictures, and
+pictures made here. Statistics are prepared once, in the library's cache folder.
 """
 
-import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,16 +17,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw
-from tqdm.auto import tqdm
 
 from benchmarks import real_data, results
-from diqa_utils import datasets
+from diqa_utils._internal.files import cache_folder
 from diqa_utils._internal.tensorflow import compiled
-from diqa_utils.extended import unusualness, usual_limits
+from diqa_utils.extended import unusualness
 from diqa_utils.image_statistics import image_statistics
-from diqa_utils.inference import CARD, DEFAULT_NAME, PACKAGED, load_pretrained
+from diqa_utils.inference import load_pretrained
 from diqa_utils.ratings.pretraining import pristine_pictures
-from diqa_utils.ratings.runs import USUAL_SHARE, deal_out
+from diqa_utils.ratings.protocol import DatabasePart
+from diqa_utils.ratings.recipe import RatingsRecipe
+from diqa_utils.ratings.runs import deal_out, prepared_pictures
 
 KERNELS = ("nearest", "bilinear", "bicubic", "lanczos")
 FACTORS = (2, 3, 4)
@@ -77,38 +77,37 @@ def made(kind: str, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(image)
 
 
-def counts(biq2021: Path, pristine: Path) -> dict[str, object]:
-    """Sets the limits; returns them and the share of each kind that is flagged."""
-    settings = {"split": "train", "manual_dir": biq2021, "partial": True}
-    dealt = deal_out(datasets.read_table("biq2021", **settings))
-    part_of = {name: part for part, names in dealt.items() for name in names.tolist()}
-    rows: dict[str, list[np.ndarray]] = {part: [] for part in dealt}
-    first: list[np.ndarray] = []
-    for example in tqdm(datasets.load("biq2021", **settings).as_numpy_iterator(), leave=False):
-        part = part_of[example["image_id"].decode()]
-        rows[part].append(measured([example["distorted_image"]])[0])
-        if part == "validation" and len(first) < ENLARGED:
-            first.append(example["distorted_image"])
-    limits = usual_limits(np.stack(rows["calibration"]), USUAL_SHARE)
+def counts(part: DatabasePart, pristine: Path) -> dict[str, object]:
+    """The limits, and the share of each kind that is flagged."""
+    usual = load_pretrained().card["usual"]
+    dealt = {name: ids.tolist() for name, ids in deal_out(part.table()).items()}
+    place = cache_folder() / "benchmarks" / "human_ratings" / "pictures"
+    pictures = prepared_pictures(RatingsRecipe(), part, place)
+    few = {name.encode() for name in dealt["validation"][:ENLARGED]}
+    examples = part.load().as_numpy_iterator()
+    pieces = [row["distorted_image"] for row in examples if row["image_id"] in few]
 
-    def beyond(rows: Any) -> float:
-        return float((np.asarray(rows) > limits).any(axis=-1).mean())
+    def beyond(measured: Any) -> float:
+        return float((np.asarray(measured) > usual["limits"]).any(axis=-1).mean())
+
+    def beyond_of(name: str) -> float:
+        statistics = pictures.extras[pictures.rows_of(dealt[name])]
+        return beyond(unusualness(load_pretrained().score_model, statistics))
 
     def flagged(pictures: Iterator[np.ndarray] | list[np.ndarray]) -> float:
         return beyond(measured(pictures))
 
     rng = np.random.default_rng(1)
     return {
-        "share": USUAL_SHARE,
-        "limits": limits,
+        **usual,
         "photographs": {
-            "validation": beyond(rows["validation"]),
-            "training": beyond(rows["train"]),
+            "validation": beyond_of("validation"),
+            "training": beyond_of("train"),
             "pristine": flagged(pristine_pictures(pristine)),
         },
         "enlarged": {
             kernel: {
-                f"by {factor}": flagged(enlarged(picture, kernel, factor) for picture in first)
+                f"by {factor}": flagged(enlarged(picture, kernel, factor) for picture in pieces)
                 for factor in FACTORS
             }
             for kernel in KERNELS
@@ -122,10 +121,5 @@ def counts(biq2021: Path, pristine: Path) -> dict[str, object]:
 
 if __name__ == "__main__":
     data = real_data.needed()
-    found = counts(data / "biq2021", data / "pristine")
-    results.write("unusual", found)
-    card = PACKAGED / DEFAULT_NAME / CARD
-    kept = json.loads(card.read_text(encoding="utf-8"))
-    kept["usual"] = {name: found[name] for name in ("share", "limits")}
-    text = json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    card.write_text(text, encoding="utf-8")
+    biq2021 = DatabasePart("biq2021", "train", manual_dir=str(data / "biq2021"), partial=True)
+    results.write("unusual", counts(biq2021, data / "pristine"))

@@ -139,9 +139,9 @@ class StatisticsSettings(Settings):
     teacher_weight: float = setting(3.0, 0.0, 1000.0)
     copied_pictures: int = setting(2400, 1, 1_000_000)
     copies_weight: float = setting(1.0, 0.0, 1000.0)
-    copies_margin: float = setting(0.4, 0.0, 10.0)
+    copies_margin: float = setting(0.5, 0.0, 10.0)
     copies_batch_size: int = setting(16, 1, 65_536)
-    pairs_margin: float = setting(0.5, 0.0, 10.0)
+    pairs_margin: float = setting(0.8, 0.0, 10.0)
     pairs_batch_size: int = setting(64, 1, 65_536)
     pairs_gap: float = setting(0.35, 0.0, 0.99)
 

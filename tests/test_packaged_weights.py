@@ -16,7 +16,7 @@ from diqa_utils.inference import PACKAGED, ExtendedPredictor, load_pretrained
 FOLDER = PACKAGED / "biq2021"
 
 #: Largest change of a score when a picture is mirrored.
-MIRRORED = 0.06
+MIRRORED = 0.1
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_a_mirrored_picture_has_nearly_the_same_score(predictor, held_out):
     mirrored = [image[:, ::-1] for image in held_out]
     changes = np.abs(np.subtract(predictor.score(held_out), predictor.score(mirrored)))
     assert changes.max() <= MIRRORED
-    assert changes.mean() <= MIRRORED / 3
+    assert changes.mean() <= MIRRORED / 4
 
 
 def test_a_large_picture_takes_little_memory_beside_itself():

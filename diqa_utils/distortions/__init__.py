@@ -1,4 +1,4 @@
-"""Seeded distortions with five levels each: 25 types in seven families, and fast fading.
+"""Seeded distortions with five levels each: 25 types in seven families, and nine others.
 
 The 25 are those of the KADID-10k database; the five of which the sample database is made are those
 of LIVE. Each is a pure function of image, level and seed, works on uint8 RGB pictures and gets

@@ -27,6 +27,8 @@ LIMITS = """\
 - It knows photographs like those that it learnt from. For drawings, screenshots, medical images and
   the like it gives a number that means nothing, and does not always say so.
 - It does not know what is in a picture, and whether the part that matters is sharp.
+- Mirroring a picture changes its score, mostly by less than .03, by .09 for one of the sample
+  photographs.
 - It predicts a mean rating. Single people differ.
 
 ## What it must not be used for

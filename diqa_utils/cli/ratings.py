@@ -100,7 +100,7 @@ def export_weights(
         str | None, typer.Option(help="For the model card: where the pictures are from.")
     ] = None,
 ) -> None:
-    """Write the weights of a run with its card and a model card, to hand on."""
+    """Write the weights of a run with a model card, to hand on."""
     with errors_in_words():
         from diqa_utils.inference import load_predictor
         from diqa_utils.ratings.model_cards import model_card

@@ -223,7 +223,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(recipe, train, tmp_pa
 def test_the_last_epoch_is_kept(train, prepared, tmp_path):
     trained = train(EXTENDED, tmp_path)
     pictures = prepared["extended"]
-    predicted = trained.predict(pictures, np.arange(16, 24))[:, 0]
+    predicted = trained.score_model.predict(pictures.extras[16:], verbose=0)[:, 0]
     deviation = pictures.quality[:16].std()
     error = np.mean(np.square((predicted - pictures.quality[16:]) / deviation))
     assert error == pytest.approx(trained.history["validation_loss"][-1], rel=1e-3)

@@ -245,7 +245,8 @@ def test_a_report_shows_picture_map_and_score(predictor, pictures, folder):
 
 
 def enlarged(photograph):
-    return np.asarray(Image.fromarray(photograph[:99, :99]).resize((396, 396)))
+    piece = Image.fromarray(photograph[:99, :99])
+    return np.asarray(piece.resize((396, 396), Image.Resampling.BILINEAR))
 
 
 def drawing():
@@ -261,10 +262,7 @@ def drawing():
         (lambda photograph: np.zeros_like(photograph), True),
         (lambda photograph: np.full_like(photograph, (90, 120, 30)), True),
         (lambda photograph: drawing(), True),
-        (
-            lambda photograph: np.asarray(Image.fromarray(photograph[:99, :99]).resize((396, 396))),
-            True,
-        ),
+        (enlarged, True),
     ],
     ids=["photograph", "black", "flat", "drawing", "enlarged"],
 )

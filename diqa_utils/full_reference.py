@@ -12,7 +12,8 @@ Sources:
     Reisenhofer, Bosse, Kutyniok, Wiegand: A Haar Wavelet-Based Perceptual Similarity Index for
         Image Quality Assessment. Signal Processing: Image Communication 61, 2018.
         https://doi.org/10.1016/j.image.2017.11.001
-    piq, README. https://github.com/photosynthesis-team/piq
+    Kastryulin, Zakirov, Prokopenko: PyTorch Image Quality, README.
+        https://github.com/photosynthesis-team/piq
 """
 
 import numpy as np

@@ -82,8 +82,7 @@ def haarpsi(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
         float32 (N,), 0..1: one for equal pictures, lower for worse ones.
 
     References:
-        Reisenhofer, Bosse, Kutyniok and Wiegand (2018),
-            https://doi.org/10.1016/j.image.2017.11.001
+        Reisenhofer et al. (2018), https://doi.org/10.1016/j.image.2017.11.001
     """
     first, second = (
         _reduced(255 * image, 2) @ TO_YIQ.T.astype(np.float32) for image in (reference, distorted)

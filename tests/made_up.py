@@ -46,7 +46,7 @@ def write_csv(folder: Path, name: str, rows: list[list[object]]) -> None:
 
 def release(name: str, folder: Path, **settings: Any) -> Path:
     """Makes up the release of a database in a folder."""
-    module = f"diqa_utils.datasets.{name}.{name}_dataset_builder_test"
+    module = f"tests.datasets.test_{name}"
     return importlib.import_module(module).make(folder, **settings)
 
 

@@ -71,8 +71,9 @@ def test_every_database_has_a_folder_in_the_layout_of_tfds_and_stands_in_the_cat
     names = {database.folder for database in CATALOG.values()}
     assert {path.parent.name for path in folder.glob("*/*_dataset_builder.py")} == names
     for name in names:
-        for file in ("README.md", "CITATIONS.bib", "TAGS.txt", f"{name}_dataset_builder_test.py"):
+        for file in ("README.md", "CITATIONS.bib", "TAGS.txt"):
             assert (folder / name / file).is_file(), (name, file)
+        assert Path(__file__).with_name(f"test_{name}.py").is_file(), name
 
 
 @pytest.mark.parametrize("name", CATALOG)

@@ -6,9 +6,9 @@ import made_up_case
 import tensorflow_datasets as tfds
 
 from diqa_utils.datasets.tid2008 import tid2008_dataset_builder
-from diqa_utils.datasets.tid2013 import tid2013_dataset_builder_test
+from tests.datasets import test_tid2013
 
-make = partial(tid2013_dataset_builder_test.make, distortions=17, levels=4)
+make = partial(test_tid2013.make, distortions=17, levels=4)
 
 
 class Tid2008Test(made_up_case.MadeUpTestCase):

@@ -1,6 +1,7 @@
 """Helpers for the chapters: a quiet start, sources, checked answers, and what was measured."""
 
 import ast
+import html
 import inspect
 import json
 import textwrap
@@ -15,7 +16,7 @@ from diqa_utils._internal.startup import start_tensorflow_quietly
 if TYPE_CHECKING:
     from IPython.display import Markdown
 
-__all__ = ["check_answer", "results", "setup", "show_source"]
+__all__ = ["check", "check_answer", "results", "setup", "show_source"]
 
 #: How the book's figures look. Eleven points in a figure 6.4 inches wide can still be read when a
 #: telephone shows the figure 350 pixels wide.
@@ -32,6 +33,10 @@ FIGURE_STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 2,
 }
+
+
+#: What is wrong with an exercise that the reader has not begun.
+NO_ANSWER = "there is no answer yet"
 
 
 def setup(seed: int = 0) -> None:
@@ -82,6 +87,62 @@ def show_source(function: Any) -> "Markdown":
         body = "".join(lines[docstring.end_lineno :]).lstrip("\n")
         source = "".join(lines[: docstring.lineno - 1]) + body
     return Markdown(f"```python\n{source.rstrip()}\n```")
+
+
+class Verdict:
+    """What `check` says of an answer: a coloured line in a notebook, plain text elsewhere.
+
+    Args:
+        sentence: What to tell the reader.
+        colour: CSS colour of the bar beside it.
+    """
+
+    def __init__(self, sentence: str, colour: str) -> None:
+        self.sentence = sentence
+        self.colour = colour
+
+    def __repr__(self) -> str:
+        return self.sentence
+
+    def _repr_html_(self) -> str:
+        style = f"border-left: 0.3em solid {self.colour}; padding: 0.2em 0.8em"
+        return f'<div class="verdict" style="{style}">{html.escape(self.sentence)}</div>'
+
+
+def check(exercise: str, answer: Any) -> None:
+    """Displays whether the answer to an exercise is right, and if not, what to look at.
+
+    The right answer is in the library and not on the page. What is displayed does not give it away,
+    and an answer that fails raises nothing.
+
+    Args:
+        exercise: Number of the exercise, such as "3.1".
+        answer: A number, truth value, string, list, array or tensor, or a function, as the exercise
+            asks for; `...` or None for an exercise that is not yet answered.
+
+    Raises:
+        ValueError: If there is no exercise of that number.
+    """
+    from IPython.display import display
+
+    from diqa_utils.exercises import EXERCISES
+
+    if exercise not in EXERCISES:
+        raise ValueError(f"There is no exercise {exercise!r}: name one of {', '.join(EXERCISES)}.")
+    known = EXERCISES[exercise]
+    if known.trials:
+        problem = _problem_of_function(answer, known.solution, known.trials, known.tolerance)
+    else:
+        problem = _problem(answer, known.solution(), known.tolerance)
+    if problem is None:
+        verdict = Verdict(f"Exercise {exercise}: that is right.", "#2e7d32")
+    elif problem.endswith(NO_ANSWER):
+        verdict = Verdict(f"Exercise {exercise}: your turn.", "#1976d2")
+    else:
+        verdict = Verdict(
+            f"Exercise {exercise}: not quite. {problem[0].upper()}{problem[1:]}.", "#b26a00"
+        )
+    display(verdict)
 
 
 def check_answer(
@@ -140,7 +201,7 @@ def _problem_of_function(
 def _problem(answer: Any, expected: Any, tolerance: float) -> str | None:
     """What is wrong with a value, None if nothing is; says nothing about the right value."""
     if answer is None or answer is Ellipsis:
-        return "there is no answer yet"
+        return NO_ANSWER
     given, right = _as_array(answer), _as_array(expected)
     if _kind(given) != _kind(right):
         return f"got {_kind(given)}, expected {_kind(right)}"

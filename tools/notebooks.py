@@ -42,6 +42,16 @@ def printed(cell: NotebookNode) -> str:
     return "".join("".join(output.text) for output in streams)
 
 
+def is_right(cell: NotebookNode) -> bool:
+    """Says whether a cell displayed that the answer to an exercise is right."""
+    shown = [output for output in cell.outputs if output.output_type == "display_data"]
+    verdicts = ["".join(output.data.get("text/plain", "")) for output in shown]
+    return any(
+        verdict.endswith("that is right.")
+        for verdict in [*verdicts, printed(cell).strip().replace("Right.", "that is right.")]
+    )
+
+
 def strip(notebook: NotebookNode) -> NotebookNode:
     """Strips, in place, what git does not store; doing it twice changes nothing more."""
     notebook.metadata = nbformat.from_dict(METADATA)
@@ -101,10 +111,10 @@ def run(path: Path) -> list[str]:
         return [f"failed\n{error}"]
     problems = []
     for number, cell in enumerate(notebook.cells):
-        if has_tag(cell, "solution") and "Right." not in printed(cell):
-            problems.append(f"the solution in cell {number} does not print 'Right.'")
-        if has_tag(cell, "exercise") and "Right." in printed(cell):
-            problems.append(f"the exercise in cell {number} prints 'Right.' before it is solved")
+        if has_tag(cell, "solution") and not is_right(cell):
+            problems.append(f"the solution in cell {number} is not right")
+        if has_tag(cell, "exercise") and is_right(cell):
+            problems.append(f"the exercise in cell {number} is right before it is solved")
     path.write_text(file_text(strip(notebook)), encoding="utf-8")
     return problems
 

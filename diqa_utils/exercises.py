@@ -1,0 +1,108 @@
+"""The answers to the book's exercises, which `diqa_utils.notebook.check` compares with a reader's.
+
+They stand here and not in the chapters, so that a page does not give them away. Each is a function:
+the one that the exercise asks for, with arguments to try it on, or one without arguments that
+returns the value that it asks for.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """What is right, and how it is found out whether an answer is.
+
+    Attributes:
+        solution: The function asked for, or, without trials, one that returns the value asked for.
+        trials: Arguments of each trial of a function, a tuple each; none for a value.
+        tolerance: Distance by which numbers may be off, relative for large ones and absolute for
+            small ones.
+    """
+
+    solution: Callable[..., Any]
+    trials: Sequence[tuple[Any, ...]] = ()
+    tolerance: float = 1e-5
+
+
+#: The exercises by their number, such as "3.1".
+EXERCISES: dict[str, Exercise] = {}
+
+Solution = Callable[..., Any]
+
+
+def value(number: str, *, tolerance: float = 1e-5) -> Callable[[Solution], Solution]:
+    """Enters a function that returns the value that an exercise asks for."""
+
+    def enter(solution: Solution) -> Solution:
+        EXERCISES[number] = Exercise(solution, (), tolerance)
+        return solution
+
+    return enter
+
+
+def function(
+    number: str, *trials: tuple[Any, ...], tolerance: float = 1e-5
+) -> Callable[[Solution], Solution]:
+    """Enters the function that an exercise asks for, with the arguments of each trial."""
+
+    def enter(solution: Solution) -> Solution:
+        EXERCISES[number] = Exercise(solution, trials, tolerance)
+        return solution
+
+    return enter
+
+
+# --- Chapter 1 ------------------------------------------------------------------------------------
+
+
+# --- Chapter 2 ------------------------------------------------------------------------------------
+
+
+# --- Chapter 3 ------------------------------------------------------------------------------------
+
+
+# --- Chapter 4 ------------------------------------------------------------------------------------
+
+
+@value("4.1", tolerance=1e-3)
+def slope_for_a_detail() -> float:
+    return 2 * np.arctanh(1 / 2) / (8 / 255)
+
+
+@function("4.2", (np.array([1.0, 3, 5, 5]).reshape(2, 1, 2, 1),))
+def divide_by_mean(reliability: np.ndarray) -> np.ndarray:
+    return reliability / reliability.mean(axis=(1, 2, 3), keepdims=True)
+
+
+# --- Chapter 5 ------------------------------------------------------------------------------------
+
+
+# --- Chapter 6 ------------------------------------------------------------------------------------
+
+
+# --- Chapter 7 ------------------------------------------------------------------------------------
+
+
+# --- Chapter 8 ------------------------------------------------------------------------------------
+
+
+# --- Chapter 9 ------------------------------------------------------------------------------------
+
+
+# --- Chapter 10 -----------------------------------------------------------------------------------
+
+
+# --- Chapter 11 -----------------------------------------------------------------------------------
+
+
+# --- Chapter 12 -----------------------------------------------------------------------------------
+
+
+# --- Chapter 13 -----------------------------------------------------------------------------------
+
+
+# --- Chapter 14 -----------------------------------------------------------------------------------

@@ -82,7 +82,8 @@ def test_exercises_have_a_stub_and_a_hidden_solution(path):
         assert heading.startswith(f"### Exercise {chapter}.{number}: ")
         tags = [set(cell.tags) - {"nbval-check-output"} for cell in cells]
         assert tags == [{"exercise"}, {"hide-cell", "solution"}], heading
-        assert all("check_answer(" in cell.source for cell in cells), heading
+        check = f'notebook.check("{chapter}.{number}", '
+        assert all(check in cell.source or "check_answer(" in cell.source for cell in cells)
         assert cells[1].source.startswith(SOLUTION_TITLE + "\n"), heading
 
 

@@ -51,19 +51,22 @@ def test_check_names_what_clean_mends(messy):
     assert notebooks.check(messy) == []
 
 
+CHECK_ANSWER = "from diqa_utils import notebook; notebook.check('4.1'"
+
+
 def test_run_writes_the_outputs_of_check_cells_only(tmp_path):
     path = tmp_path / "short.ipynb"
     cells = [
         v4.new_code_cell("x = 3\nprint('quiet')"),
         v4.new_code_cell("print(x)", metadata=CHECK),
-        v4.new_code_cell("print('Right.')", metadata={"tags": ["exercise"]}),
-        v4.new_code_cell("print('Not yet.')", metadata={"tags": ["solution"]}),
+        v4.new_code_cell(f"{CHECK_ANSWER}, 35.0176)", metadata={"tags": ["exercise"]}),
+        v4.new_code_cell(f"{CHECK_ANSWER}, 34)", metadata={"tags": ["solution"]}),
     ]
     path.write_text(nbformat.writes(v4.new_notebook(cells=cells)))
     assert "cell 1 is a check cell without output" in notebooks.check(path)[0]
     assert notebooks.run(path) == [
-        "the exercise in cell 2 prints 'Right.' before it is solved",
-        "the solution in cell 3 does not print 'Right.'",
+        "the exercise in cell 2 is right before it is solved",
+        "the solution in cell 3 is not right",
     ]
     first, second, *_ = json.loads(path.read_text())["cells"]
     assert first["outputs"] == []

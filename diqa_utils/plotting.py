@@ -50,7 +50,7 @@ WIDTH = 6.4
 WIDEST, WIDEST_ALONE, LEAST, GAP = 350, 720, 120, 12
 
 #: Pixels of a picture up to which they are shown as squares.
-FEW_PIXELS = 100
+FEW_PIXELS = 128
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6B3FD4", "#704214", "#000000")
 BLUE, VERMILION, GREEN, PINK, VIOLET, BROWN, BLACK = COLOURS
@@ -550,7 +550,10 @@ def _paint(values: np.ndarray, ends: tuple[float, float], colours: Colormap) -> 
 
 def _bar(colours: Colormap, ends: tuple[float, float], label: str | None) -> str:
     """A colour bar as HTML, with the values at its ends and in the middle."""
-    low, middle, high = (f"{value:.3g}".replace("-", "−") for value in np.linspace(*ends, 3))
+    # Three digits of the range, so that what is next to nothing is zero.
+    digits = 2 - int(np.floor(np.log10((ends[1] - ends[0]) or abs(ends[1]) or 1)))
+    values = np.round(np.linspace(*ends, 3), digits) + 0.0
+    low, middle, high = (f"{value:g}".replace("-", "−") for value in values)
     stops = ", ".join(to_hex(colours(place)) for place in np.linspace(0, 1, 17))
     meaning = escape(f"{label or 'Colours'}: from {low} to {high}")
     return (
@@ -580,7 +583,7 @@ def _gallery(
         width = natural * -(-160 // natural)
     else:
         scaled = natural if columns > 2 else round(1.5 * natural)
-        width = min(scaled, WIDEST if count > 1 else WIDEST_ALONE)
+        width = min(max(scaled, 160), WIDEST if count > 1 else WIDEST_ALONE)
     names = [f"{noun} {number}" for number in range(1, count + 1)] if titles is None else titles
     below = bars if len(bars) == count else [""] * count
     html = [f'<div style="{_grid(columns, width)}">']

@@ -184,8 +184,17 @@ def test_show_maps_centres_signed_values_at_zero_or_takes_a_range(options, ends,
     np.testing.assert_allclose(page.pictures[0][0, 0] / 255, colour[:3], atol=0.01)
 
 
-def test_show_maps_of_one_value_has_a_picture():
-    assert Page(plotting.show_maps(GRAY)).texts == ["1", "1", "1"]
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ((1, 1), ["1", "1", "1"]),
+        ((1e-9, 0.0767), ["0", "0.0384", "0.0767"]),
+        ((-2, 3), ["−2", "0.5", "3"]),
+        ((0, 1500), ["0", "750", "1500"]),
+    ],
+)
+def test_colour_bars_have_short_numbers(ends, expected):
+    assert Page(plotting.show_maps([[ends]])).texts == expected
 
 
 def test_galleries_add_up_to_one():
@@ -357,7 +366,7 @@ def contrast(colour, page):
 
 
 #: The theme's.
-DARK_PAGE = np.array(to_rgb("#14181e"))
+DARK_PAGE = np.array(to_rgb("#121212"))
 
 
 @pytest.mark.parametrize(

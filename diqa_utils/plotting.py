@@ -8,22 +8,19 @@ The colours of curves are those of Okabe and Ito, which the colour-blind can tel
 that are too pale on white; lines and markers differ in shape too.
 """
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import pairwise
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, Normalize, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator
 from PIL import Image
+
+from diqa_utils._internal import gallery_html
 
 __all__ = [
     "Gallery",
@@ -44,13 +41,6 @@ __all__ = [
 
 #: Width of a chart in inches: 614 pixels on a page, and letters are still legible at half of that.
 WIDTH = 6.4
-
-#: Pixels of a page: the widest that a picture gets beside others and alone, the least that it gets
-#: (on a telephone two, and never three, stand side by side), and the space between pictures.
-WIDEST, WIDEST_ALONE, LEAST, GAP = 350, 720, 120, 12
-
-#: Pixels of a picture up to which they are shown as squares.
-FEW_PIXELS = 128
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6B3FD4", "#704214", "#000000")
 BLUE, VERMILION, GREEN, PINK, VIOLET, BROWN, BLACK = COLOURS
@@ -133,7 +123,8 @@ def show_images(
     Raises:
         ValueError: If a shape, dtype or value is none of those above, or titles are not one each.
     """
-    return _gallery([_as_picture(image) for image in _as_list(images)], titles, columns)
+    pictures = [_as_picture(image) for image in _as_list(images)]
+    return Gallery(*gallery_html.rows(pictures, titles, columns))
 
 
 def show_maps(
@@ -168,12 +159,15 @@ def show_maps(
             no such colours.
     """
     arrays = [_as_map(image_map) for image_map in _as_list(maps)]
-    colours = _colours(cmap or ("RdBu_r" if symmetric else "magma"))
+    colours = gallery_html.colour_map(cmap or ("RdBu_r" if symmetric else "magma"))
     groups = [arrays] * len(arrays) if shared_range else [[array] for array in arrays]
     ranges = [value_range or _range_of(group, symmetric) for group in groups]
-    pictures = [_paint(*pair, colours) for pair in zip(arrays, ranges, strict=True)]
-    bars = [_bar(colours, ends, label) for ends in (ranges[:1] if shared_range else ranges)]
-    return _gallery(pictures, titles, columns, bars, noun="map")
+    pictures = [
+        gallery_html.paint(array, ends, colours) for array, ends in zip(arrays, ranges, strict=True)
+    ]
+    ends_of_bars = ranges[:1] if shared_range else ranges
+    bars = [gallery_html.colour_bar(ends, colours, label or "") for ends in ends_of_bars]
+    return Gallery(*gallery_html.rows(pictures, titles, columns, bars, "map"))
 
 
 def show_overlay(image: Any, error_map: Any) -> Gallery:
@@ -190,15 +184,16 @@ def show_overlay(image: Any, error_map: Any) -> Gallery:
         ValueError: If a shape, dtype or value is none of those above.
     """
     picture, errors = _as_picture(image), _as_map(error_map)
-    colours, ends = _colours("magma"), _range_of([errors])
+    colours, ends = gallery_html.colour_map("magma"), _range_of([errors])
     size = picture.shape[1], picture.shape[0]
     enlarged = Image.fromarray(errors.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
-    painted = _paint(np.asarray(enlarged), ends, colours)
+    painted = gallery_html.paint(np.asarray(enlarged), ends, colours)
     # The picture in grey, so that no colours mix.
     grey = picture.mean(axis=-1, keepdims=True) if picture.ndim == 3 else picture[..., None]
     mixed = np.rint(0.4 * grey + 0.6 * painted).astype(np.uint8)
     titles = ("picture", "error map", "map over picture")
-    return _gallery([picture, painted, mixed], titles, bars=[_bar(colours, ends, "error")])
+    bar = gallery_html.colour_bar(ends, colours, "error")
+    return Gallery(*gallery_html.rows([picture, painted, mixed], titles, bars=[bar]))
 
 
 def show_contact_sheet(
@@ -234,42 +229,18 @@ def show_contact_sheet(
     (count,), ((height, width),) = counts, sizes
     if labels is not None and len(labels) != count:
         raise ValueError(f"There are {len(labels)} labels for {count} pictures in each strip.")
-    names = labels or range(1, count + 1)
-    if crop is not None:
-        top, left = max(height - crop, 0) // 2, max(width - crop, 0) // 2
-        rows, columns = slice(top, top + crop), slice(left, left + crop)
-    else:
-        rows = columns = slice(None)
-
-    strip_width = min(count * (min(width, crop or width) + 2) - 2, WIDEST)
-    many = _grid(2, strip_width, f"min(100%, {strip_width}px)")
-    one = f"display: grid; gap: 2px; grid-template-columns: repeat({count}, 1fr)"
-    html, titles = [], []
-    if labels is not None:
-        html.append(f"<div>From left to right: {escape(', '.join(labels))}.</div>")
-    for family, kinds in families.items():
-        html.append(f'<div style="margin-top: 1em"><strong>{escape(family)}</strong></div>')
-        html.append(f'<div style="{many}">')
-        for kind, strip in kinds.items():
-            titles.append(kind)
-            html.append(f'<figure style="margin: 0">{_title(kind)}<div style="{one}">')
-            for picture, name in zip(strip, names, strict=True):
-                part = _as_picture(np.asarray(picture)[rows, columns])
-                html.append(_image(part, f"{kind}, {name}"))
-            html.append("</div></figure>")
-        html.append("</div>")
-    return Gallery("\n".join(html), tuple(titles))
-
-
-#: Shows the gallery at the place that the slider stands at.
-_ON_INPUT = (
-    "const all = this.closest('.slider').querySelectorAll('[data-value]'); "
-    "all.forEach((one, place) => { "
-    "one.style.visibility = place == this.value ? 'visible' : 'hidden'; }); "
-    "const value = all[this.value].dataset.value; "
-    "this.setAttribute('aria-valuetext', value); "
-    "this.previousElementSibling.textContent = value;"
-)
+    side = crop or max(height, width)
+    top, left = max(height - side, 0) // 2, max(width - side, 0) // 2
+    part = np.s_[top : top + side, left : left + side]
+    parts = {
+        family: {
+            kind: [_as_picture(np.asarray(picture)[part]) for picture in strip]
+            for kind, strip in kinds.items()
+        }
+        for family, kinds in families.items()
+    }
+    titles = tuple(kind for kinds in families.values() for kind in kinds)
+    return Gallery(gallery_html.sheet(parts, labels), titles)
 
 
 def show_slider(galleries: Mapping[str, Gallery], *, label: str) -> Gallery:
@@ -287,24 +258,8 @@ def show_slider(galleries: Mapping[str, Gallery], *, label: str) -> Gallery:
     Raises:
         ValueError: If there are no galleries.
     """
-    values = list(_not_empty(galleries))
-    middle = len(values) // 2
-    html = [
-        '<div class="slider">',
-        "<style>@media print, (scripting: none) { .slider input { display: none } }</style>",
-        '<label style="display: flex; flex-wrap: wrap; gap: 0.5em; margin-bottom: 0.5em">',
-        f"<span>{escape(label)}:</span><strong>{escape(values[middle])}</strong>",
-        f'<input type="range" min="0" max="{len(values) - 1}" value="{middle}"',
-        f'aria-label="{escape(label)}" aria-valuetext="{escape(values[middle])}"',
-        f'autocomplete="off" style="flex: 1 1 10em; max-width: 24em" oninput="{_ON_INPUT}">',
-        # All in one cell of a grid, so that nothing jumps.
-        '</label><div style="display: grid">',
-    ]
-    for place, (value, gallery) in enumerate(galleries.items()):
-        visibility = "visible" if place == middle else "hidden"
-        style = f"grid-area: 1 / 1; min-width: 0; visibility: {visibility}"
-        html.append(f'<div data-value="{escape(value)}" style="{style}">{gallery.html}</div>')
-    return Gallery("\n".join([*html, "</div></div>"]), tuple(values))
+    html = {value: gallery.html for value, gallery in _not_empty(galleries).items()}
+    return Gallery(gallery_html.slider(html, label), tuple(html))
 
 
 # --- Curves, points and intervals -----------------------------------------------------------------
@@ -536,94 +491,6 @@ def _range_of(arrays: Sequence[np.ndarray], symmetric: bool = False) -> tuple[fl
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     largest = max(-low, high)
     return (-largest, largest) if symmetric else (low, high)
-
-
-def _colours(name: str) -> Colormap:
-    """Matplotlib's colours of that name, with grey for NaN."""
-    return matplotlib.colormaps.get_cmap(name).with_extremes(bad="0.8")
-
-
-def _paint(values: np.ndarray, ends: tuple[float, float], colours: Colormap) -> np.ndarray:
-    """A map (H, W) as a picture (H, W, 3)."""
-    return colours(Normalize(*ends)(np.ma.masked_invalid(values)), bytes=True)[..., :3]
-
-
-def _bar(colours: Colormap, ends: tuple[float, float], label: str | None) -> str:
-    """A colour bar as HTML, with the values at its ends and in the middle."""
-    # Three digits of the range, so that what is next to nothing is zero.
-    digits = 2 - int(np.floor(np.log10((ends[1] - ends[0]) or abs(ends[1]) or 1)))
-    values = np.round(np.linspace(*ends, 3), digits) + 0.0
-    low, middle, high = (f"{value:g}".replace("-", "−") for value in values)
-    stops = ", ".join(to_hex(colours(place)) for place in np.linspace(0, 1, 17))
-    meaning = escape(f"{label or 'Colours'}: from {low} to {high}")
-    return (
-        f'<div role="img" aria-label="{meaning}" style="font-size: 0.85em; margin-top: 0.3em">'
-        f'<div style="background: linear-gradient(to right, {stops}); height: 0.8em; '
-        'print-color-adjust: exact; -webkit-print-color-adjust: exact"></div>'
-        '<div style="display: flex; justify-content: space-between">'
-        f"<span>{low}</span><span>{middle}</span><span>{high}</span></div>"
-        f"{escape(label or '')}</div>"
-    )
-
-
-def _gallery(
-    pictures: Sequence[np.ndarray],
-    titles: Sequence[str] | None,
-    columns: int | None = None,
-    bars: Sequence[str] = (),
-    noun: str = "picture",
-) -> Gallery:
-    """Pictures with titles in rows; one colour bar below all of them, or one below each."""
-    count = len(pictures)
-    if titles is not None and len(titles) != count:
-        raise ValueError(f"There are {len(titles)} titles for {count} pictures.")
-    columns = min(columns or (2 if count == 4 else 3), count)
-    natural = max(picture.shape[1] for picture in pictures)
-    if natural <= FEW_PIXELS:  # a whole number of the page's pixels for each
-        width = natural * -(-160 // natural)
-    else:
-        scaled = natural if columns > 2 else round(1.5 * natural)
-        width = min(max(scaled, 160), WIDEST if count > 1 else WIDEST_ALONE)
-    names = [f"{noun} {number}" for number in range(1, count + 1)] if titles is None else titles
-    below = bars if len(bars) == count else [""] * count
-    html = [f'<div style="{_grid(columns, width)}">']
-    for picture, name, bar in zip(pictures, names, below, strict=True):
-        title = "" if titles is None else _title(name)
-        html.append(f'<figure style="margin: 0">{title}{_image(picture, name)}{bar}</figure>')
-    if len(bars) != count:
-        html += [f'<div style="grid-column: 1 / -1">{bar}</div>' for bar in bars]
-    return Gallery("\n".join([*html, "</div>"]), tuple(names))
-
-
-def _grid(columns: int, width: int, least: str = f"{LEAST}px") -> str:
-    """The style of a grid of so many columns of that width, or of fewer where there is no room."""
-    gaps = GAP * (columns - 1) + 1  # the one is for rounding
-    share = f"(100% - {gaps}px) / {columns}"
-    return (
-        f"display: grid; gap: {GAP}px; align-items: end; max-width: {columns * width + gaps}px; "
-        f"grid-template-columns: repeat(auto-fill, minmax(max({least}, {share}), 1fr))"
-    )
-
-
-def _title(text: str) -> str:
-    """A title above a picture; not read out, for it is the picture's name too."""
-    style = "font-size: 0.9em; line-height: 1.3; text-align: left; white-space: pre-line"
-    return f'<figcaption aria-hidden="true" style="{style}">{escape(text)}</figcaption>'
-
-
-def _image(picture: np.ndarray, name: str) -> str:
-    """A picture as lossless WebP within HTML."""
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "WEBP", lossless=True, quality=50, method=2)
-    data = base64.b64encode(file.getvalue()).decode()
-    height, width = picture.shape[:2]
-    style = "display: block; width: 100%; height: auto"
-    if width <= FEW_PIXELS:
-        style += "; image-rendering: pixelated"
-    return (
-        f'<img alt="{escape(name)}" width="{width}" height="{height}" loading="lazy" '
-        f'style="{style}" src="data:image/webp;base64,{data}">'
-    )
 
 
 def _plot(xlabel: str, ylabel: str, height: float = 3.8) -> tuple[Figure, Axes]:

@@ -36,7 +36,7 @@ WAYS = {"tutorial": False, "this book": True}
 
 
 def show_impulse() -> Gallery:
-    """Shows the low band of one bright pixel, by both ways, with a grey cross where the pixel was."""
+    """Shows the low band of one bright pixel, by both ways; a grey cross is where the pixel was."""
     enlarged = [np.kron(impulse_response(ours=ours), np.ones((10, 10))) for ours in WAYS.values()]
     for image_map in enlarged:
         image_map[84:86, 78:92] = image_map[78:92, 84:86] = np.nan

@@ -17,7 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.osutil import relative_uri
 
-from diqa_utils.plotting import FEW_PIXELS
+from diqa_utils._internal.gallery_html import FEW_PIXELS
 
 #: How `Gallery` begins.
 GALLERY = '<div class="gallery" role="group"'

@@ -1,8 +1,7 @@
 """The figures of the book. They need NumPy, Pillow and Matplotlib, and take tensors and arrays.
 
-Pictures and maps come as a `Gallery`, which a notebook shows as HTML: each picture at its own
-pixels, its colours as they are. Charts and drawings come as Matplotlib figures. Make either the
-last expression of its cell.
+Pictures and maps come as a `Gallery`, which a notebook shows as HTML, pixel by pixel. Charts and
+drawings come as Matplotlib figures. Make either the last expression of its cell.
 
 The colours of curves are those of Okabe and Ito, which the colour-blind can tell apart, but for two
 that are too pale on white; lines and markers differ in shape too.
@@ -10,7 +9,7 @@ that are too pale on white; lines and markers differ in shape too.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import cycle, pairwise
 from typing import Any
 
 import numpy as np
@@ -408,10 +407,10 @@ def show_scatter(
     figure, axes = _plot(xlabel, ylabel, height=4.4)
     if curve is not None:
         axes.plot(np.ravel(curve[0]), np.ravel(curve[1]), color=GREY, linewidth=2)
-    for number, name in enumerate(dict.fromkeys(names.tolist())):
-        look = {"color": COLOURS[number % 7], "marker": MARKERS[number % 7], "zorder": 2}
-        chosen = names == name
-        axes.scatter(x[chosen], y[chosen], s=36, label=name, **look, **_dots(x.size))
+    looks = zip(dict.fromkeys(names.tolist()), cycle(COLOURS), cycle(MARKERS), strict=False)
+    for name, colour, marker in looks:
+        look = _dots(x.size) | {"label": name, "color": colour, "marker": marker, "zorder": 2}
+        axes.scatter(x[names == name], y[names == name], s=36, **look)
     if groups is not None:
         _add_legend(figure)
     return figure

@@ -82,7 +82,7 @@ def sheet(
     names = labels or [f"picture {number}" for number in range(1, len(first) + 1)]
     html = [f"<div>From left to right: {escape(', '.join(labels))}.</div>"] if labels else []
     for family, kinds in families.items():
-        html.append(f'<div style="margin-top: 1em"><strong>{escape(family)}</strong></div>')
+        html.append(f"<div><strong>{escape(family)}</strong></div>")
         html.append(f'<div style="{strips}">')
         for kind, strip in kinds.items():
             html.append(f'<figure style="margin: 0">{title(kind)}<div style="{pictures}">')
@@ -146,7 +146,8 @@ def grid(columns: int, width: int, least: str = f"{LEAST}px") -> str:
     gaps = GAP * (columns - 1) + 1  # the one is for rounding
     share = f"(100% - {gaps}px) / {columns}"
     return (
-        f"display: grid; gap: {GAP}px; align-items: end; max-width: {columns * width + gaps}px; "
+        f"display: grid; gap: {GAP}px; align-items: end; margin-bottom: {GAP}px; "
+        f"max-width: {columns * width + gaps}px; "
         f"grid-template-columns: repeat(auto-fill, minmax(max({least}, {share}), 1fr))"
     )
 

@@ -178,10 +178,10 @@ def paired(whole: Sequence[float], without: Sequence[float]) -> tuple[float, flo
     return np.mean(differences), np.min(differences), np.max(differences)
 
 
-@function("13.2", (112,), (48,), (64,), (272,))
-def cells_at_the_edge(side: int) -> tuple[int, int]:
+@function("13.2", (22, 22, 112), (5, 6, 48), (0, 1, 64), (9, 40, 272))
+def cells_at_the_edge(before: int, after: int, side: int) -> tuple[int, int]:
     cells = np.arange(side // 4)
-    return np.sum(4 * cells - 19 < 0), np.sum(4 * cells + 25 >= side)
+    return np.sum(4 * cells < before), np.sum(4 * cells + after >= side)
 
 
 @function("13.3", (3, 1), (3, 10), (5, 10), (1, 4))

@@ -173,13 +173,13 @@ def overlapping_in_order(quality: np.ndarray, low: np.ndarray, high: np.ndarray)
     ([0.53, 0.55, 0.56], [0.51, 0.54, 0.53]),
     ([0.50, 0.52, 0.51], [0.51, 0.51, 0.51]),
 )
-def paired(whole: Sequence[float], without: Sequence[float]) -> tuple[float, float, float]:
+def paired(whole: Sequence[float], without: Sequence[float]) -> tuple[Any, ...]:
     differences = np.subtract(whole, without)
     return np.mean(differences), np.min(differences), np.max(differences)
 
 
 @function("13.2", (22, 22, 112), (5, 6, 48), (0, 1, 64), (9, 40, 272))
-def cells_at_the_edge(before: int, after: int, side: int) -> tuple[int, int]:
+def cells_at_the_edge(before: int, after: int, side: int) -> tuple[Any, ...]:
     cells = np.arange(side // 4)
     return np.sum(4 * cells < before), np.sum(4 * cells + after >= side)
 

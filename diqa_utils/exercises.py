@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,107 @@ def divide_by_mean(reliability: np.ndarray) -> np.ndarray:
 # --- Chapter 11 -----------------------------------------------------------------------------------
 
 
+@function(
+    "11.1",
+    (np.full(4, 0.5), np.array([0.25, 0.5, 0.75, 1]), np.array([0.25, 0.1, 0.2, 0.4])),
+    (np.array([0.5]), np.array([0.5]), np.array([0.1])),
+)
+def coverage(scores: np.ndarray, ratings: np.ndarray, half_widths: np.ndarray) -> float:
+    return np.mean(np.abs(scores - ratings) <= half_widths)
+
+
+@function("11.2", (0.9,), (0.5,), (0.95,), (0.8,))
+def fewest(confidence: float) -> int:
+    number = 1
+    while np.ceil((number + 1) * confidence) > number:
+        number += 1
+    return number
+
+
+@function("11.3", (0.1, 0.125, 0.0), (0.1, 0.125, 0.9), (0.0, 0.2, 0.5), (0.05, 0.2, 0.75))
+def chance(gap: float, deviation: float, shared: float) -> float:
+    return norm.cdf(gap / (deviation * np.sqrt(2 * (1 - shared))))
+
+
 # --- Chapter 12 -----------------------------------------------------------------------------------
+
+
+@function(
+    "12.1",
+    (np.array([1.0, 0.5, 0.0]), 0.2),
+    (np.array([0.5, 0.5, 0.3]), 0.4),
+    (np.array([0.0, 0.5, 0.0]), 0.0),
+)
+def penalty(opinions: np.ndarray, margin: float) -> float:
+    return np.mean(np.maximum(0, np.diff(opinions) + margin) ** 2)
+
+
+@function(
+    "12.2",
+    (np.array([0.2, 0.3]), np.array([0.7, 0.8]), 0.35),
+    (np.array([0.9, 0.7]), np.array([0.1, 0.2]), 0.35),
+    (np.array([0.2, 0.6]), np.array([0.8, 0.3]), 0.25),
+    (np.array([0.2, 0.3]), np.array([0.7, 0.5]), 0.35),
+    (np.array([0.5, 0.6]), np.array([0.5, 0.2]), 0.35),
+)
+def which_is_worse(first: np.ndarray, second: np.ndarray, gap: float) -> int:
+    if np.min(second - first) > gap:
+        return 1
+    return 2 if np.min(first - second) > gap else 0
+
+
+@function(
+    "12.3",
+    (
+        np.array([0.8, 0.7, 0.75, 0.2]),
+        np.array([0.65, 0.55, 0.6, 0.0]),
+        np.array([0.95, 0.85, 0.9, 0.5]),
+    ),
+    (np.array([0.9, 0.5, 0.4]), np.array([0.8, 0.45, 0.3]), np.array([1.0, 0.55, 0.5])),
+    (np.array([0.5, 0.6, 0.7]), np.array([0.4, 0.5, 0.6]), np.array([0.6, 0.7, 0.8])),
+)
+def overlapping_in_order(quality: np.ndarray, low: np.ndarray, high: np.ndarray) -> list[int]:
+    better, worse = np.triu_indices(len(quality), 1)
+    overlap = (low[better] <= high[worse]) & (low[worse] <= high[better])
+    return [overlap.sum(), (overlap & (quality[better] > quality[worse])).sum()]
 
 
 # --- Chapter 13 -----------------------------------------------------------------------------------
 
 
+@function(
+    "13.1",
+    ([0.53, 0.55, 0.56], [0.51, 0.54, 0.53]),
+    ([0.50, 0.52, 0.51], [0.51, 0.51, 0.51]),
+)
+def paired(whole: Sequence[float], without: Sequence[float]) -> tuple[Any, ...]:
+    differences = np.subtract(whole, without)
+    return np.mean(differences), np.min(differences), np.max(differences)
+
+
+@function("13.2", (22, 22, 112), (5, 6, 48), (0, 1, 64), (9, 40, 272))
+def cells_at_the_edge(before: int, after: int, side: int) -> tuple[Any, ...]:
+    cells = np.arange(side // 4)
+    return np.sum(4 * cells < before), np.sum(4 * cells + after >= side)
+
+
+@function("13.3", (3, 1), (3, 10), (5, 10), (1, 4))
+def by_luck(seeds: int, changes: int) -> float:
+    return 1 - (1 - 2 * 0.5**seeds) ** changes
+
+
 # --- Chapter 14 -----------------------------------------------------------------------------------
+
+
+@function("14.1", ([2.0, 6.0, 4.0], [1.0, 2.0, 4.0]), ([9.0, 3.0, 1.0], [3.0, 1.0, 1.0]))
+def times_as_fast(slow: Sequence[float], fast: Sequence[float]) -> float:
+    return np.median(np.divide(slow, fast))
+
+
+@function("14.2", (3,), (5,), (7,), (16,))
+def growth(kernel: int) -> float:
+    channels = [1, 48, 48, 64, 64, 64, 64, 128, 128]
+    places = [16, 4, 4, 1, 1, 1, 1, 1]  # of each convolution, in cells of the map
+    costs = [9 * n * a * b for n, a, b in zip(places, channels, channels[1:], strict=False)]
+    step = 3 * (sum(costs) + channels[-1]) - costs[0]
+    return 1 + 2 * costs[0] * (kernel**2 / 9 - 1) / step

@@ -357,7 +357,7 @@ class ExtendedPredictor(Predictor):
         error_map_model: Trained model that `build_error_map_model` made.
         card: Facts about the predictor, kept beside its weights, as those of a `Predictor` are.
 
-    Chapter: notebooks/11-human-ratings.ipynb
+    Chapter: notebooks/12-a-judge-for-any-photograph.ipynb
     """
 
     kind = "extended"

@@ -94,6 +94,48 @@ def divide_by_mean(reliability: np.ndarray) -> np.ndarray:
 # --- Chapter 9 ------------------------------------------------------------------------------------
 
 
+@function(
+    "9.1",
+    ([9, 5, 2], [0.9, 0.85, 0.4], 0.1),
+    ([4, 3, 6], [0.8, 0.9, 0.75], 0.02),
+    ([5, 2, 1], [0.7, 0.3, 0.2], 0.1),
+)
+def smallest_good(sizes: Sequence[int], scores: Sequence[float], loss: float) -> int:
+    good = [number for number, score in enumerate(scores) if score >= scores[0] - loss]
+    return min(good, key=lambda number: sizes[number])
+
+
+@function(
+    "9.2",
+    (np.arange(7 * 11 * 3, dtype=np.uint8).reshape(7, 11, 3), 3),
+    (np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3), 4),
+)
+def tiles(picture: np.ndarray, side: int) -> np.ndarray:
+    rows, columns = picture.shape[0] // side, picture.shape[1] // side
+    whole = picture[: rows * side, : columns * side]
+    blocks = whole.reshape(rows, side, columns, side, 3).swapaxes(1, 2)
+    return blocks.reshape(rows * columns, side, side, 3)
+
+
+@function("9.3", (1,), (0.5,), (0.25,), tolerance=2e-3)
+def fall_by_noise(share: float) -> float:
+    from PIL import Image
+    from skimage.data import stereo_motorcycle
+
+    from diqa_utils.distortions import distort
+    from diqa_utils.inference import load_pretrained
+
+    photograph = stereo_motorcycle()[0]
+    height, width = (round(share * side) for side in photograph.shape[:2])
+    clean, noisy = (
+        load_pretrained("diqa").score(
+            Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS)
+        )
+        for picture in (photograph, distort(photograph, "white_noise", 4, seed=0))
+    )
+    return clean - noisy
+
+
 # --- Chapter 10 -----------------------------------------------------------------------------------
 
 

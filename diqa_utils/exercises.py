@@ -94,7 +94,7 @@ def block_means(values: np.ndarray) -> np.ndarray:
     return values.reshape(height // 4, 4, width // 4, 4, channels).mean(axis=(1, 3))
 
 
-@function("3.3", (np.float32([4, 0.25, 0]),), (np.float32([-4, 0, 1e-4]),))
+@function("3.3", (np.array([4, 0.25, 0]),), (np.array([-4, 0, 1e-4]),))
 def slope_of_safe_root(x: np.ndarray) -> np.ndarray:
     size = np.abs(x)
     return np.sign(x) / (2 * np.sqrt(np.where(size > 0, size, 1)))

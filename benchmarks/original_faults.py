@@ -272,7 +272,7 @@ def low_band_mended(gray: tf.Tensor, mended: str) -> tf.Tensor:
     if mended != "aliasing":
         return enlarged(original.to_quarter(blurred, "bicubic"))
 
-    # What is aliased depends on where the coarse grid lies, and cancels in the mean over its places.
+    # What is aliased depends on where the coarse grid lies: it cancels in the mean over its places.
     wide = tf.pad(blurred, ((0, 0), (16, 16), (16, 16), (0, 0)), "SYMMETRIC")
     total = tf.zeros_like(wide)
     for place in np.ndindex(4, 4):
@@ -338,7 +338,8 @@ def no_split() -> dict[str, float]:
     """The agreement of a predictor that only remembers, without a split and with one.
 
     It repeats the quality of the training picture most like the one it sees. Without a split it is
-    asked for its own pictures, or for some of the same photographs; with one, for other photographs.
+    asked for its own pictures, or for others of the same photographs; with one, for photographs
+    that it has never seen.
     """
     parts = {}
     for name in ("train", "test"):

@@ -90,6 +90,44 @@ def divide_by_mean(reliability: np.ndarray) -> np.ndarray:
 # --- Chapter 8 ------------------------------------------------------------------------------------
 
 
+@value("8.1")
+def srcc_by_hand() -> float:
+    return 1 - 6 * 4 * 1**2 / (4 * (4**2 - 1))
+
+
+@function("8.2", (np.array([3, 1, 2]),), (np.array([30, 10, 30, 70]),), (np.array([5, 5, 5, 1]),))
+def mean_ranks(values: np.ndarray) -> np.ndarray:
+    smaller = (values[None, :] < values[:, None]).sum(axis=1)
+    equal = (values[None, :] == values[:, None]).sum(axis=1)
+    return smaller + (equal + 1) / 2
+
+
+def _two_predictors(seed: int) -> tuple[np.ndarray, ...]:
+    """Two predictions of quality, the quality, and the references of 15 pictures, and draws."""
+    rng = np.random.default_rng(seed)
+    quality = rng.uniform(0, 1, 15)
+    first, second = quality + rng.normal(0, 0.3, (2, 15))
+    draws = rng.choice(["a", "b", "c", "d", "e"], (9, 5))
+    return first, second, quality, np.repeat(["a", "b", "c", "d", "e"], 3), draws
+
+
+@function("8.3", _two_predictors(0), _two_predictors(1))
+def share_better(
+    first: np.ndarray,
+    second: np.ndarray,
+    quality: np.ndarray,
+    clusters: np.ndarray,
+    draws: np.ndarray,
+) -> float:
+    from diqa_utils.metrics import srcc
+
+    ahead = []
+    for names in draws:
+        rows = np.concatenate([np.flatnonzero(clusters == name) for name in names])
+        ahead.append(srcc(first[rows], quality[rows]) > srcc(second[rows], quality[rows]))
+    return float(np.mean(ahead))
+
+
 # --- Chapter 9 ------------------------------------------------------------------------------------
 
 

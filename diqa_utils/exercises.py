@@ -134,6 +134,34 @@ def share_better(
 # --- Chapter 10 -----------------------------------------------------------------------------------
 
 
+@function("10.1", (256, 256), (512, 512), (300, 400))
+def examples_of_a_picture(height: int, width: int) -> int:
+    return (height - 255) * (width - 255) * 2 * 34 * 5
+
+
+def _all_levels(brightest: int) -> np.ndarray:
+    """Returns a picture (64, 64, 3) of all levels up to the brightest, uint8."""
+    levels = np.linspace(0, brightest, 64 * 64 * 3).reshape(64, 64, 3)
+    return levels.astype(np.uint8)
+
+
+@function("10.2", (_all_levels(127),), (_all_levels(200),), (_all_levels(255),))
+def brighter_without_a_trace(image: np.ndarray) -> np.ndarray:
+    return image + (255 - np.max(image))
+
+
+@function(
+    "10.3",
+    ([np.array([0.4, 0.5, 0.6]), np.array([0.1, 0.2, 0.3, 0.2])],),
+    ([np.array([0.3, 0.5]), np.array([0.4]), np.array([0.2, 0.6, 0.7, 0.5])],),
+)
+def told_the_family(families: list[np.ndarray]) -> float:
+    def squares(values: np.ndarray) -> float:
+        return float(np.sum((values - np.mean(values)) ** 2))
+
+    return sum(squares(values) for values in families) / squares(np.concatenate(families))
+
+
 # --- Chapter 11 -----------------------------------------------------------------------------------
 
 

@@ -155,6 +155,44 @@ def loss_of_the_best_line() -> float:
 # --- Chapter 8 ------------------------------------------------------------------------------------
 
 
+@value("8.1")
+def srcc_by_hand() -> float:
+    return 1 - 6 * 4 * 1**2 / (4 * (4**2 - 1))
+
+
+@function("8.2", (np.array([3, 1, 2]),), (np.array([30, 10, 30, 70]),), (np.array([5, 5, 5, 1]),))
+def mean_ranks(values: np.ndarray) -> np.ndarray:
+    smaller = (values[None, :] < values[:, None]).sum(axis=1)
+    equal = (values[None, :] == values[:, None]).sum(axis=1)
+    return smaller + (equal + 1) / 2
+
+
+def _two_predictors(seed: int) -> tuple[np.ndarray, ...]:
+    """Two predictions of quality, the quality, and the references of 15 pictures, and draws."""
+    rng = np.random.default_rng(seed)
+    quality = rng.uniform(0, 1, 15)
+    first, second = quality + rng.normal(0, 0.3, (2, 15))
+    draws = rng.choice(["a", "b", "c", "d", "e"], (9, 5))
+    return first, second, quality, np.repeat(["a", "b", "c", "d", "e"], 3), draws
+
+
+@function("8.3", _two_predictors(0), _two_predictors(1))
+def share_better(
+    first: np.ndarray,
+    second: np.ndarray,
+    quality: np.ndarray,
+    clusters: np.ndarray,
+    draws: np.ndarray,
+) -> float:
+    from diqa_utils.metrics import srcc
+
+    ahead = []
+    for names in draws:
+        rows = np.concatenate([np.flatnonzero(clusters == name) for name in names])
+        ahead.append(srcc(first[rows], quality[rows]) > srcc(second[rows], quality[rows]))
+    return float(np.mean(ahead))
+
+
 # --- Chapter 9 ------------------------------------------------------------------------------------
 
 
@@ -201,6 +239,34 @@ def fall_by_noise(share: float) -> float:
 
 
 # --- Chapter 10 -----------------------------------------------------------------------------------
+
+
+@function("10.1", (256, 256), (512, 512), (300, 400))
+def examples_of_a_picture(height: int, width: int) -> int:
+    return (height - 255) * (width - 255) * 2 * 34 * 5
+
+
+def _all_levels(brightest: int) -> np.ndarray:
+    """Returns a picture (64, 64, 3) of all levels up to the brightest, uint8."""
+    levels = np.linspace(0, brightest, 64 * 64 * 3).reshape(64, 64, 3)
+    return levels.astype(np.uint8)
+
+
+@function("10.2", (_all_levels(127),), (_all_levels(200),), (_all_levels(255),))
+def brighter_without_a_trace(image: np.ndarray) -> np.ndarray:
+    return image + (255 - np.max(image))
+
+
+@function(
+    "10.3",
+    ([np.array([0.4, 0.5, 0.6]), np.array([0.1, 0.2, 0.3, 0.2])],),
+    ([np.array([0.3, 0.5]), np.array([0.4]), np.array([0.2, 0.6, 0.7, 0.5])],),
+)
+def told_the_family(families: list[np.ndarray]) -> float:
+    def squares(values: np.ndarray) -> float:
+        return float(np.sum((values - np.mean(values)) ** 2))
+
+    return sum(squares(values) for values in families) / squares(np.concatenate(families))
 
 
 # --- Chapter 11 -----------------------------------------------------------------------------------

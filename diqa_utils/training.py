@@ -1,8 +1,8 @@
 """The two training steps of DIQA.
 
 Step 1 is a loop of our own, with every part of it in view; its loss takes a third ingredient, the
-reliability map. Step 2 is an ordinary regression, so Keras' `fit` does it. Each step has an optimizer
-of its own: a Keras optimizer belongs to the variables it was built with.
+reliability map. Step 2 is an ordinary regression, so Keras' `fit` does it. Each step has its own
+optimizer: a Keras optimizer belongs to the variables it was built with.
 
 Source:
     Kim, Nguyen, Lee: Deep CNN-Based Blind Image Quality Predictor. IEEE TNNLS 30(1), 2019.

@@ -60,6 +60,43 @@ def function(
 # --- Chapter 1 ------------------------------------------------------------------------------------
 
 
+@function("1.1", (1,), (3,), (5,), (2.5,))
+def kadid_quality(dmos: float) -> float:
+    return (dmos - 1) / 4
+
+
+@function(
+    "1.2",
+    (
+        ["china-3-jpeg-2", "coins-0-jpeg-1", "flower-1-jpeg-1"],
+        ["flower-0-jpeg-2", "china-1-jpeg-5"],
+    ),
+    (["grace_hopper-0-white_noise-1"] * 2, ["coffee-0-jpeg-2", "grace_hopper-1-white_noise-1"]),
+)
+def shared_photographs(train_ids: list[str], test_ids: list[str]) -> list[str]:
+    train, test = ({name.split("-")[0] for name in ids} for ids in (train_ids, test_ids))
+    return sorted(train & test)
+
+
+@value("1.3")
+def sizes_of_batches() -> list[int]:
+    return [8, 8, 8, 2]  # of 26 references, once each
+
+
+@function(
+    "1.4",
+    (4, []),
+    (6, [(0, 3), (3, 5), (1, 2)]),
+    (7, [(5, 6), (2, 4), (6, 2), (3, 1), (4, 5)]),
+)
+def scene_keys(number: int, pairs: list[tuple[int, int]]) -> list[int]:
+    keys = list(range(number))
+    for first, second in pairs:
+        low, high = sorted((keys[first], keys[second]))
+        keys = [low if key == high else key for key in keys]
+    return keys
+
+
 # --- Chapter 2 ------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import book_pages
 from book_inputs import EXECUTION, FIGURES, inputs_key
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -45,17 +46,18 @@ def choose_execution(app: Sphinx, config: Config) -> None:
 
 
 def make_figures(app: Sphinx) -> None:
-    """Runs `tools/make_figures.py` if the pages' figures may be out of date."""
+    """Runs the scripts that draw the pages' figures if these may be out of date."""
     root = Path(app.srcdir)
     record = root / "book" / "_figures" / ".made-from"
     key = inputs_key(root, FIGURES)
     if record.exists() and record.read_text(encoding="utf-8") == key:
         return
-    # In a process of its own: the figures' settings of matplotlib and TensorFlow stay there.
-    command = [sys.executable, str(root / "tools" / "make_figures.py")]
-    result = subprocess.run(command, stderr=subprocess.PIPE, text=True)
-    if result.returncode != 0:
-        raise ExtensionError(f"tools/make_figures.py failed:\n{result.stderr}")
+    for script in ("make_figures.py", "make_landing.py"):
+        # In a process of its own: its settings of matplotlib and TensorFlow stay there.
+        command = [sys.executable, str(root / "tools" / script)]
+        result = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+        if result.returncode != 0:
+            raise ExtensionError(f"tools/{script} failed:\n{result.stderr}")
     record.write_text(key, encoding="utf-8")
 
 
@@ -131,6 +133,7 @@ def remove_outside_scripts(
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connects the functions above to Sphinx."""
+    book_pages.setup(app)
     app.add_directive("api-table", ApiTable)
     app.connect("config-inited", choose_execution)
     app.connect("builder-inited", make_figures)

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import book_icons
 import book_pages
 from book_inputs import EXECUTION, FIGURES, inputs_key
 from docutils import nodes
@@ -122,8 +123,11 @@ def remove_outside_scripts(
 ) -> None:
     """Drops Thebe's scripts, which are put on every page though Thebe is off.
 
-    They name a host that would have to be reached; the book can be read without a network.
+    They name a host that would have to be reached; the book can be read without a network. Nor has
+    the first page its title twice in the browser's.
     """
+    if pagename == app.config.root_doc:
+        context["docstitle"] = ""
     context["script_files"] = [
         script
         for script in context["script_files"]
@@ -134,6 +138,7 @@ def remove_outside_scripts(
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connects the functions above to Sphinx."""
     book_pages.setup(app)
+    book_icons.setup(app)
     app.add_directive("api-table", ApiTable)
     app.connect("config-inited", choose_execution)
     app.connect("builder-inited", make_figures)

@@ -241,7 +241,8 @@ def order_by_context() -> list[float]:
     from diqa_utils.maps import hand_crafted_features
     from diqa_utils.metrics import srcc
 
-    test = list(datasets.load("sample_iqa", split="test").as_numpy_iterator())
+    pictures: Any = datasets.load("sample_iqa", split="test")
+    test = list(pictures.as_numpy_iterator())
     images = np.stack([example["distorted_image"] for example in test])
     quality = np.array([example["quality"] for example in test])
     return [srcc(numbers, quality) for numbers in hand_crafted_features(images).numpy().T]

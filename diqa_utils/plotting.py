@@ -207,9 +207,8 @@ def show_contact_sheet(
         families: Kinds of each family, and of each kind the pictures of its strip, equally many
             and of one size, in a shape and range that `show_images` takes.
         labels: Label of each picture of a strip, such as its level.
-        crop: Show only a square of so many pixels from the middle of each picture, which keeps a
-            page with many pictures light: three of 96 pixels side by side fit any screen. The whole
-            pictures if None.
+        crop: Side in pixels of a square in the middle of each picture, to show it alone and pixel
+            by pixel; 96 keeps a page with many pictures light. The whole pictures if None.
 
     Returns:
         The gallery.

@@ -107,8 +107,8 @@ def show_images(
 ) -> Gallery:
     """Shows pictures side by side, each at its true aspect.
 
-    A picture is never resampled, only scaled by the page. To show damage pixel by pixel, pass a
-    part of the picture.
+    The page may scale a picture, but its pixels are kept, up to 1440 on a side. To show damage
+    pixel by pixel, pass a part of the picture.
 
     Args:
         images: One picture, (H, W), (H, W, 1) or (H, W, 3), a list of them, or a batch
@@ -207,9 +207,8 @@ def show_contact_sheet(
         families: Kinds of each family, and of each kind the pictures of its strip, equally many
             and of one size, in a shape and range that `show_images` takes.
         labels: Label of each picture of a strip, such as its level.
-        crop: Show only a square of so many pixels from the middle of each picture, which keeps a
-            page with many pictures light: three of 96 pixels side by side fit any screen. The whole
-            pictures if None.
+        crop: Side in pixels of a square in the middle of each picture, to show it alone and pixel
+            by pixel; 96 keeps a page with many pictures light. The whole pictures if None.
 
     Returns:
         The gallery.
@@ -469,7 +468,7 @@ def _as_picture(image: Any) -> np.ndarray:
             f"A picture is uint8, or floating-point in 0..1, not {picture.dtype} in "
             f"{low:.3g}..{high:.3g}; show other values with stretch() or with show_maps()."
         )
-    return np.rint(255.0 * picture).astype(np.uint8) if is_float else picture
+    return gallery_html.reduced(np.rint(255.0 * picture).astype(np.uint8) if is_float else picture)
 
 
 def _as_map(image_map: Any) -> np.ndarray:

@@ -17,6 +17,9 @@ from PIL import Image
 #: (on a telephone two, and never three, stand side by side), and the space between pictures.
 WIDEST, WIDEST_ALONE, LEAST, GAP = 350, 720, 120, 12
 
+#: Pixels of a picture that a page can show: twice the widest, for sharp screens.
+LARGEST = 2 * WIDEST_ALONE
+
 #: Pixels of a picture up to which they are shown as squares.
 FEW_PIXELS = 128
 
@@ -112,6 +115,15 @@ def slider(galleries: Mapping[str, str], label: str) -> str:
         style = f"grid-area: 1 / 1; min-width: 0; visibility: {visibility}"
         html.append(f'<div data-value="{values[place]}" style="{style}">{gallery}</div>')
     return "\n".join([*html, "</div></div>"])
+
+
+def reduced(picture: np.ndarray) -> np.ndarray:
+    """Returns a picture at a size that a page can show."""
+    if max(picture.shape[:2]) <= LARGEST:
+        return picture
+    reduced = Image.fromarray(picture)
+    reduced.thumbnail((LARGEST, LARGEST))
+    return np.asarray(reduced)
 
 
 def colour_map(name: str) -> Colormap:

@@ -2,17 +2,17 @@
 
 import re
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from book_source import ROOT
 from docutils import nodes
 from PIL import Image
 
 from diqa_utils import plotting
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "book" / "_ext"))
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
 import pictures
 
@@ -66,3 +66,64 @@ def test_charts_have_their_size_and_load_late(page, tmp_path):
         '<img width="614" height="365" loading="lazy" alt="a" src="../_images/hash.svg" />'
         '<img alt="b" src="other.svg" />'
     )
+
+
+# --- In a browser ---------------------------------------------------------------------------------
+
+
+def show(browser, gallery, *, width=1280, javascript=True):
+    """A page with nothing but a gallery, as the book has it."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, java_script_enabled=javascript
+    )
+    page = context.new_page()
+    html = pictures.PICTURE.sub(r'<a class="picture" href="#\g<width>">\g<0></a>', gallery.html)
+    script = (ROOT / "book" / "_static" / "pictures.js").read_text(encoding="utf-8")
+    page.set_content(f"<div style='max-width: 752px'>{html}</div><script>{script}</script>")
+    return page
+
+
+@pytest.fixture
+def slider():
+    galleries = {f"{p:g}": plotting.show_images(LARGE, [f"p = {p:g}"]) for p in (0.1, 0.2, 0.5)}
+    return plotting.show_slider(galleries, label="exponent p")
+
+
+def test_the_slider_is_moved_by_the_keyboard(browser, slider):
+    page = show(browser, slider)
+    handle = page.get_by_role("slider", name="exponent p")
+    titles = page.locator("figcaption:visible")
+    assert titles.all_inner_texts() == ["p = 0.2"]
+    handle.press("ArrowRight")
+    assert titles.all_inner_texts() == ["p = 0.5"]
+    assert handle.get_attribute("aria-valuetext") == "0.5"
+    assert page.locator(".slider strong").inner_text() == "0.5"
+    page.emulate_media(media="print")
+    assert not handle.is_visible()
+    assert titles.all_inner_texts() == ["p = 0.5"]
+
+
+def test_without_scripts_the_middle_stands_still(browser, slider):
+    page = show(browser, slider, javascript=False)
+    assert not page.get_by_role("slider").is_visible()
+    assert page.locator("figcaption:visible").all_inner_texts() == ["p = 0.2"]
+
+
+@pytest.mark.parametrize(("width", "in_a_row"), [(1280, 4), (390, 2), (320, 2)])
+def test_a_telephone_shows_two_pictures_in_a_row(browser, width, in_a_row):
+    page = show(browser, plotting.show_maps([np.eye(40)] * 6, columns=4), width=width)
+    places = [image.bounding_box() for image in page.locator("img").all()]
+    assert [place["y"] for place in places].count(places[0]["y"]) == in_a_row
+    assert max(place["x"] + place["width"] for place in places) <= width
+
+
+def test_a_picture_opens_and_closes_by_the_keyboard(browser):
+    page = show(browser, plotting.show_images([LARGE, LARGE], ["one", "two"]))
+    link = page.get_by_role("link", name="two")
+    link.press("Enter")
+    dialog = page.get_by_role("dialog", name="two")
+    assert "two, 200 × 20 pixels" in dialog.inner_text()
+    assert dialog.locator("img").bounding_box()["width"] > 1000
+    page.keyboard.press("Escape")
+    assert dialog.count() == 0
+    assert link.evaluate("link => link === document.activeElement")

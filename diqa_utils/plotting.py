@@ -99,7 +99,7 @@ class Gallery:
         return f"Gallery of {len(self.titles)}: {', '.join(self.titles)}"
 
     def _repr_html_(self) -> str:
-        return f'<div class="gallery" role="group">\n{self.html}\n</div>'
+        return f'<div class="picture-gallery" role="group">\n{self.html}\n</div>'
 
 
 def show_images(

@@ -61,9 +61,11 @@ def make_landing() -> None:
     low, high = (function([*maps.values()]) for function in (np.min, np.max))
     Image.fromarray(whole).save(FIGURES / "landing-whole.webp", lossless=True, method=6)
     (FIGURES / "landing-damaged.jpg").write_bytes(jpeg)
-    for name, error_map in maps.items():
+    for file, error_map in zip(
+        ("landing-map-whole.png", "landing-map-damaged.png"), maps.values(), strict=True
+    ):
         colours = mpl.colormaps["magma"]((error_map - low) / (high - low), bytes=True)[..., :3]
-        Image.fromarray(colours).save(FIGURES / f"landing-map-{name}.png", optimize=True)
+        Image.fromarray(colours).save(FIGURES / file, optimize=True)
     scores = {name: repr(judge.score(picture)) for name, picture in pictures.items()}
     html = SLIDER.format(quality=QUALITY, **scores)
     (FIGURES / "landing.html").write_text(html, encoding="utf-8")

@@ -16,7 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 #: The line of a chapter that leads readers elsewhere to these very pages.
-LINK_LINE = "Read this chapter"
+LINK_LINE = ("Read this chapter with its figures", "Open this chapter in Colab")
 
 #: Words that one reads in a minute.
 PACE = 200
@@ -31,19 +31,23 @@ def share_address(app: Sphinx, config: Config) -> None:
     config.notfound_urls_prefix = urlsplit(config.html_baseurl).path
 
 
-def adapt_chapter(app: Sphinx, doctree: nodes.document) -> None:
-    """Puts the time that a chapter takes in the place of the line that leads to it."""
-    if not app.env.docname.startswith("notebooks/"):
-        return
-    paragraphs = [*doctree.findall(nodes.paragraph)]
-    words = sum(len(paragraph.astext().split()) for paragraph in paragraphs)
-    cells = sum("cell_input" in box["classes"] for box in doctree.findall(nodes.container))
-    time = f"{max(1, round(words / PACE))} minutes to read, {cells} code cells to run"
-    title = next(doctree.findall(nodes.title))
-    title.parent.insert(1, nodes.paragraph("", time, classes=["reading-time"]))
-    for paragraph in paragraphs[:3]:
-        if paragraph.astext().startswith((LINK_LINE, "Open this chapter in Colab")):
+def drop_link_line(app: Sphinx, doctree: nodes.document) -> None:
+    """Takes out of a chapter the line that leads to the page that it is now on."""
+    for paragraph in [*doctree.findall(nodes.paragraph)][:3]:
+        if paragraph.astext().startswith(LINK_LINE):
             paragraph.parent.remove(paragraph)
+
+
+def show_reading_time(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Says under a chapter's title how long it takes."""
+    if pagename.startswith("notebooks/") and doctree:
+        words = sum(len(text.astext().split()) for text in doctree.findall(nodes.paragraph))
+        cells = sum("cell_input" in box["classes"] for box in doctree.findall(nodes.container))
+        time = f"{round(words / PACE)} minutes to read, {cells} code cells to run"
+        line = f'</h1>\n<p class="reading-time">{time}</p>'
+        context["body"] = context["body"].replace("</h1>", line, 1)
 
 
 def keep_intervals_whole(app: Sphinx, doctree: nodes.document) -> None:
@@ -115,7 +119,8 @@ def setup(app: Sphinx) -> None:
     """Connects the functions above to Sphinx."""
     register_plugin("pybtex.style.formatting", "author_year", AuthorYearStyle)
     app.connect("config-inited", share_address, priority=400)
-    app.connect("doctree-read", adapt_chapter)
+    app.connect("doctree-read", drop_link_line)
     app.connect("doctree-read", keep_intervals_whole)
     app.connect("html-page-context", adapt_tables)
+    app.connect("html-page-context", show_reading_time)
     app.connect("build-finished", write_sitemap)

@@ -294,13 +294,14 @@ class Predictor:
     def _from_card(cls, card: dict[str, Any]) -> Self:
         """Builds the predictor with weights as they were drawn."""
         alpha = _positive(card["alpha"])
-        score_model = build_score_model(deviations=bool(card.get("deviations")))
+        pooling = MeanAndDeviation() if card.get("deviations") else None
+        score_model = build_score_model(pooling=pooling)
         return cls(score_model, build_error_map_model(), alpha=alpha, card=card)
 
     def _settings(self) -> dict[str, Any]:
         """What the card must hold so that `_from_card` can build the models."""
-        pool = self.score_model.get_layer("pooled_features")
-        return {"alpha": self.alpha, "deviations": isinstance(pool, MeanAndDeviation)}
+        deviations = any(isinstance(entry, MeanAndDeviation) for entry in self.score_model.layers)
+        return {"alpha": self.alpha, "deviations": deviations}
 
     def _models(self) -> dict[str, keras.Model]:
         """The models whose weights are kept, by the name under which they are."""
@@ -357,7 +358,7 @@ class ExtendedPredictor(Predictor):
         error_map_model: Trained model that `build_error_map_model` made.
         card: Facts about the predictor, kept beside its weights, as those of a `Predictor` are.
 
-    Chapter: notebooks/11-human-ratings.ipynb
+    Chapter: notebooks/12-a-judge-for-any-photograph.ipynb
     """
 
     kind = "extended"

@@ -1,8 +1,7 @@
 """The figures of the book. They need NumPy, Pillow and Matplotlib, and take tensors and arrays.
 
-Pictures and maps come as a `Gallery`, which a notebook shows as HTML: each picture at its own
-pixels, its colours as they are. Charts and drawings come as Matplotlib figures. Make either the
-last expression of its cell.
+Pictures and maps come as a `Gallery`, which a notebook shows as HTML, pixel by pixel. Charts and
+drawings come as Matplotlib figures. Make either the last expression of its cell.
 
 The colours of curves are those of Okabe and Ito, which the colour-blind can tell apart, but for two
 that are too pale on white; lines and markers differ in shape too.
@@ -10,7 +9,7 @@ that are too pale on white; lines and markers differ in shape too.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import cycle, pairwise
 from typing import Any
 
 import numpy as np
@@ -108,8 +107,8 @@ def show_images(
 ) -> Gallery:
     """Shows pictures side by side, each at its true aspect.
 
-    A picture is never resampled, only scaled by the page. To show damage pixel by pixel, pass a
-    part of the picture.
+    The page may scale a picture, but its pixels are kept, up to 1440 on a side. To show damage
+    pixel by pixel, pass a part of the picture.
 
     Args:
         images: One picture, (H, W), (H, W, 1) or (H, W, 3), a list of them, or a batch
@@ -208,9 +207,8 @@ def show_contact_sheet(
         families: Kinds of each family, and of each kind the pictures of its strip, equally many
             and of one size, in a shape and range that `show_images` takes.
         labels: Label of each picture of a strip, such as its level.
-        crop: Show only a square of so many pixels from the middle of each picture, which keeps a
-            page with many pictures light: three of 96 pixels side by side fit any screen. The whole
-            pictures if None.
+        crop: Side in pixels of a square in the middle of each picture, to show it alone and pixel
+            by pixel; 96 keeps a page with many pictures light. The whole pictures if None.
 
     Returns:
         The gallery.
@@ -408,10 +406,10 @@ def show_scatter(
     figure, axes = _plot(xlabel, ylabel, height=4.4)
     if curve is not None:
         axes.plot(np.ravel(curve[0]), np.ravel(curve[1]), color=GREY, linewidth=2)
-    for number, name in enumerate(dict.fromkeys(names.tolist())):
-        look = {"color": COLOURS[number % 7], "marker": MARKERS[number % 7], "zorder": 2}
-        chosen = names == name
-        axes.scatter(x[chosen], y[chosen], s=36, label=name, **look, **_dots(x.size))
+    looks = zip(dict.fromkeys(names.tolist()), cycle(COLOURS), cycle(MARKERS), strict=False)
+    for name, colour, marker in looks:
+        look = _dots(x.size) | {"label": name, "color": colour, "marker": marker, "zorder": 2}
+        axes.scatter(x[names == name], y[names == name], s=36, **look)
     if groups is not None:
         _add_legend(figure)
     return figure
@@ -470,7 +468,7 @@ def _as_picture(image: Any) -> np.ndarray:
             f"A picture is uint8, or floating-point in 0..1, not {picture.dtype} in "
             f"{low:.3g}..{high:.3g}; show other values with stretch() or with show_maps()."
         )
-    return np.rint(255.0 * picture).astype(np.uint8) if is_float else picture
+    return gallery_html.reduced(np.rint(255.0 * picture).astype(np.uint8) if is_float else picture)
 
 
 def _as_map(image_map: Any) -> np.ndarray:

@@ -28,7 +28,7 @@ from diqa_utils.inference import (
     score,
 )
 from diqa_utils.maps import hand_crafted_features
-from diqa_utils.models import build_error_map_model, build_score_model
+from diqa_utils.models import MeanAndDeviation, build_error_map_model, build_score_model
 from diqa_utils.plotting import show_overlay
 from diqa_utils.preprocessing import normalize
 
@@ -418,8 +418,8 @@ def test_a_saved_predictor_scores_nearly_the_same(predictor, pictures, tmp_path)
 
 
 def test_alpha_and_what_is_pooled_are_kept(predictors, pictures, tmp_path):
-    models = awake(build_score_model(deviations=True)), predictors["diqa"].error_map_model
-    predictor = Predictor(*models, alpha=3.0)
+    score_model = awake(build_score_model(pooling=MeanAndDeviation()))
+    predictor = Predictor(score_model, predictors["diqa"].error_map_model, alpha=3.0)
     predictor.save(tmp_path)
     loaded = load_predictor(tmp_path)
     assert loaded.alpha == 3.0

@@ -151,6 +151,11 @@ def test_small_pictures_stay_small_and_show_their_pixels():
     assert "pixelated" not in many.all("img")[0].style
 
 
+def test_a_picture_larger_than_a_page_shows_it_is_reduced():
+    page = Page(plotting.show_overlay(np.ones((100, 4000, 3)), np.eye(25, 1000)))
+    assert [picture.shape for picture in page.pictures] == 3 * [(36, 1440, 3)]
+
+
 def test_show_maps_paints_each_value_in_the_colour_that_the_bar_gives_it():
     values = np.array([[0.0, 1.0], [2.0, np.nan]])
     gallery = plotting.show_maps([values, values + 2], ["one", "two"], label="error")

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import book_icons
+import book_pages
 from book_inputs import EXECUTION, FIGURES, inputs_key
 from docutils import nodes
 from jupyter_cache import get_cache
@@ -62,17 +64,18 @@ def run_chapters(app: Sphinx) -> None:
 
 
 def make_figures(app: Sphinx) -> None:
-    """Runs `tools/make_figures.py` if the pages' figures may be out of date."""
+    """Runs the scripts that draw the pages' figures if these may be out of date."""
     root = Path(app.srcdir)
     record = root / "book" / "_figures" / ".made-from"
     key = inputs_key(root, FIGURES)
     if record.exists() and record.read_text(encoding="utf-8") == key:
         return
-    # In a process of its own: the figures' settings of matplotlib and TensorFlow stay there.
-    command = [sys.executable, str(root / "tools" / "make_figures.py")]
-    result = subprocess.run(command, stderr=subprocess.PIPE, text=True)
-    if result.returncode != 0:
-        raise ExtensionError(f"tools/make_figures.py failed:\n{result.stderr}")
+    for script in ("make_figures.py", "make_landing.py"):
+        # In a process of its own: its settings of matplotlib and TensorFlow stay there.
+        command = [sys.executable, str(root / "tools" / script)]
+        result = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+        if result.returncode != 0:
+            raise ExtensionError(f"tools/{script} failed:\n{result.stderr}")
     record.write_text(key, encoding="utf-8")
 
 
@@ -137,8 +140,11 @@ def remove_outside_scripts(
 ) -> None:
     """Drops Thebe's scripts, which are put on every page though Thebe is off.
 
-    They name a host that would have to be reached; the book can be read without a network.
+    They name a host that would have to be reached; the book can be read without a network. Nor has
+    the first page its title twice in the browser's.
     """
+    if pagename == app.config.root_doc:
+        context["docstitle"] = ""
     context["script_files"] = [
         script
         for script in context["script_files"]
@@ -148,6 +154,8 @@ def remove_outside_scripts(
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connects the functions above to Sphinx."""
+    book_pages.setup(app)
+    book_icons.setup(app)
     app.add_directive("api-table", ApiTable)
     app.connect("config-inited", choose_execution)
     app.connect("builder-inited", make_figures)

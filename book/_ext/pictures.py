@@ -122,6 +122,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connects the functions above to Sphinx."""
     app.add_directive("gallery", GalleryFigure)
     app.add_css_file("pictures.css")
+    app.add_js_file("pictures.js", loading_method="defer")
     app.connect("doctree-resolved", place_pictures)
     app.connect("html-page-context", measure_charts)
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -17,6 +17,9 @@ from PIL import Image
 #: (on a telephone two, and never three, stand side by side), and the space between pictures.
 WIDEST, WIDEST_ALONE, LEAST, GAP = 350, 720, 120, 12
 
+#: Pixels of a picture that a page can show: twice the widest, for sharp screens.
+LARGEST = 2 * WIDEST_ALONE
+
 #: Pixels of a picture up to which they are shown as squares.
 FEW_PIXELS = 128
 
@@ -82,7 +85,7 @@ def sheet(
     names = labels or [f"picture {number}" for number in range(1, len(first) + 1)]
     html = [f"<div>From left to right: {escape(', '.join(labels))}.</div>"] if labels else []
     for family, kinds in families.items():
-        html.append(f'<div style="margin-top: 1em"><strong>{escape(family)}</strong></div>')
+        html.append(f"<div><strong>{escape(family)}</strong></div>")
         html.append(f'<div style="{strips}">')
         for kind, strip in kinds.items():
             html.append(f'<figure style="margin: 0">{title(kind)}<div style="{pictures}">')
@@ -112,6 +115,15 @@ def slider(galleries: Mapping[str, str], label: str) -> str:
         style = f"grid-area: 1 / 1; min-width: 0; visibility: {visibility}"
         html.append(f'<div data-value="{values[place]}" style="{style}">{gallery}</div>')
     return "\n".join([*html, "</div></div>"])
+
+
+def reduced(picture: np.ndarray) -> np.ndarray:
+    """Returns a picture at a size that a page can show."""
+    if max(picture.shape[:2]) <= LARGEST:
+        return picture
+    reduced = Image.fromarray(picture)
+    reduced.thumbnail((LARGEST, LARGEST))
+    return np.asarray(reduced)
 
 
 def colour_map(name: str) -> Colormap:
@@ -146,7 +158,8 @@ def grid(columns: int, width: int, least: str = f"{LEAST}px") -> str:
     gaps = GAP * (columns - 1) + 1  # the one is for rounding
     share = f"(100% - {gaps}px) / {columns}"
     return (
-        f"display: grid; gap: {GAP}px; align-items: end; max-width: {columns * width + gaps}px; "
+        f"display: grid; gap: {GAP}px; align-items: end; margin-bottom: {GAP}px; "
+        f"max-width: {columns * width + gaps}px; "
         f"grid-template-columns: repeat(auto-fill, minmax(max({least}, {share}), 1fr))"
     )
 

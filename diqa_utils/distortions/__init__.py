@@ -86,7 +86,7 @@ _OTHERS: tuple[Distortion, ...] = (
     noise.wiped_texture,
 )
 
-#: Every distortion by its name: those of `FAMILIES`, and others.
+#: Every distortion by its name, those of `FAMILIES` and others.
 #:
 #: :meta hide-value:
 DISTORTIONS: dict[str, Distortion] = {

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from book_source import ROOT, load_tool
 from playwright.sync_api import Browser, sync_playwright
+from repository_address import NAME
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +65,18 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-class _QuietHandler(http.server.SimpleHTTPRequestHandler):
+class _Pages(http.server.SimpleHTTPRequestHandler):
+    """Serves the book as GitHub Pages does: below its name, and with a page for what is not there."""
+
+    def translate_path(self, path: str) -> str:
+        return super().translate_path(path.removeprefix(f"/{NAME}"))
+
+    def send_error(self, code: int, *args: object) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write((Path(self.directory) / "404.html").read_bytes())
+
     def log_message(self, *args: object) -> None:
         """Keeps the requests out of the tests' output."""
 
@@ -72,10 +84,10 @@ class _QuietHandler(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="session")
 def book_address(book_folder: Path) -> Iterator[str]:
     """The address at which the pages are served, on this machine only."""
-    handler = functools.partial(_QuietHandler, directory=str(book_folder))
+    handler = functools.partial(_Pages, directory=str(book_folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://127.0.0.1:{server.server_port}/{NAME}"
         server.shutdown()
         thread.join()

@@ -1,5 +1,6 @@
 """The table of contents, the folders, links, anchors and images fit together."""
 
+import re
 from collections import Counter
 from functools import cache
 from itertools import pairwise
@@ -25,7 +26,10 @@ from myst_parser.mdit_to_docutils.base import default_slugify
 from repository_address import ADDRESS, COLAB, PUBLISHED
 
 BOOK = [*CHAPTERS, *PAGES]
-FIGURE_SCRIPT = (ROOT / "tools" / "make_figures.py").read_text(encoding="utf-8")
+FIGURE_SCRIPTS = "".join(
+    (ROOT / "tools" / name).read_text(encoding="utf-8")
+    for name in ("make_figures.py", "make_landing.py")
+)
 
 
 def file_name(path: Path) -> str:
@@ -127,6 +131,29 @@ def test_links_lead_somewhere(path):
     assert not broken, f"{path.name} has links that lead nowhere: {broken}"
 
 
+DOI = re.compile(r"https://doi\.org/(\S+)")
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=file_name)
+def test_sources_are_in_the_bibliography(path):
+    bibliography = (ROOT / "book" / "references.bib").read_text(encoding="utf-8").lower()
+    linked = {match[1].lower() for link in links(path) if (match := DOI.fullmatch(unquote(link)))}
+    missing = [doi for doi in sorted(linked) if doi not in bibliography]
+    assert not missing, f"{path.name} links sources that book/references.bib lacks: {missing}"
+
+
+# What Colab and GitHub show as it is written
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=file_name)
+def test_text_of_a_chapter_reads_well_outside_the_book(path):
+    text = "\n".join(texts(path))
+    roles = re.findall(r"\{(?:cite|ref|doc|numref|eq|term)\b[^}]*\}`[^`]*`", text)
+    assert not roles, f"{path.name} has roles that only the book understands: {roles}"
+    apart = re.findall(r".{0,30}\s<!-- results", text)
+    assert not apart, f"{path.name} has a space between a number and its comment: {apart}"
+
+
 # Images
 
 
@@ -135,7 +162,7 @@ def images(markdown: str) -> list[tuple[str, str]]:
     found = []
     for token in [*tokens(markdown), *inline_tokens(markdown)]:
         name, argument, options = directive(token)
-        if name in {"image", "figure"}:
+        if name in {"image", "figure", "gallery"}:
             found.append((argument, options.get("alt", "")))
         elif token.type == "image":
             found.append((str(token.attrs["src"]), token.content))
@@ -146,9 +173,9 @@ def images(markdown: str) -> list[tuple[str, str]]:
 def test_images_are_local_and_have_alt_text(path):
     for address, alt in [image for text in texts(path) for image in images(text)]:
         assert alt.strip(), f"image {address} has no alt text"
-        if address.startswith("_figures/"):
-            drawn = f'"{Path(address).name}": ' in FIGURE_SCRIPT
-            assert drawn, f"image {address} is not drawn by tools/make_figures.py"
+        if "_figures/" in address:
+            drawn = f'"{Path(address).name}"' in FIGURE_SCRIPTS
+            assert drawn, f"image {address} is drawn by no script of tools/"
         else:
             assert (path.parent / unquote(address)).exists(), f"there is no image {address}"
 

@@ -1,16 +1,20 @@
 """Look at every built page in a browser without a network, as a reader does.
 
 On a desktop and on a phone, in light and in dark: the maths is set, no picture is broken, nothing
-scrolls sideways, and there is one search box.
+scrolls sideways or is cut, and there is one search box. Who cannot see or use a mouse reads it too.
 """
 
+import gzip
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, Route
+from repository_address import PUBLISHED
 
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -24,6 +28,8 @@ SETTLE = """async () => {
     await Promise.all([...document.images].map(image => image.decode().catch(() => null)));
     await document.fonts.ready;
 }"""
+
+OPEN = "document.querySelectorAll('article details').forEach(fold => fold.open = true)"
 
 SET_THEME = """theme => {
     document.documentElement.dataset.theme = theme;
@@ -56,9 +62,13 @@ LOOK = r"""searchBoxes => {
             .map(element => element.textContent.slice(0, 60)),
         broken: images.filter(image => !image.naturalWidth).map(describe),
         unnamed: images.filter(image => !(image.getAttribute('alt') || '').trim()).map(describe),
-        altered: images.filter(image => image.closest('article'))
+        // Charts take the colours of the page.
+        altered: images.filter(image => image.closest('article') && !/\.svg$/.test(image.src))
             .filter(image => getComputedStyle(image).filter !== 'none').map(describe),
         sideways: root.scrollWidth > innerWidth ? [`${root.scrollWidth} > ${innerWidth}`] : [],
+        code: [...document.querySelectorAll('.bd-article pre')]
+            .filter(e => innerWidth >= 1280 && e.scrollWidth > e.clientWidth)
+            .map(e => e.textContent.slice(0, 60)),
         searches: [[...document.querySelectorAll(searchBoxes)].filter(shown).length]
             .filter(number => number !== 1),
     };
@@ -78,6 +88,7 @@ PROBLEMS = {
     "unnamed": "has a picture without alternative text",
     "altered": "alters a picture in dark mode",
     "sideways": "scrolls sideways",
+    "code": "cuts code at the width of a desktop",
     "searches": "shows no search box, or two",
 }
 
@@ -124,17 +135,24 @@ def lone_page(
 
 
 @pytest.fixture(scope="module")
-def problems(browser: Browser, book_address: str, book_folder: Path) -> dict[str, list[str]]:
-    """Every page but the first, looked at in each width and theme."""
-    pages = sorted(path.relative_to(book_folder).as_posix() for path in book_folder.rglob("*.html"))
-    pages = [page for page in pages if page != "index.html" and not page.startswith("_static/")]
-    assert len(pages) >= 15
+def pages(book_folder: Path) -> list[str]:
+    """The addresses of all pages, below that of the book."""
+    found = sorted(path.relative_to(book_folder).as_posix() for path in book_folder.rglob("*.html"))
+    found = [page for page in found if not page.startswith("_static/")]
+    assert len(found) >= 15
+    return found
+
+
+@pytest.fixture(scope="module")
+def problems(browser: Browser, book_address: str, pages: list[str]) -> dict[str, list[str]]:
+    """Every page, looked at in each width and theme."""
     problems: dict[str, list[str]] = defaultdict(list)
     for size in (DESKTOP, PHONE):
         with lone_page(browser, size, book_address, problems) as page:
             for name in pages:
                 page.goto(f"{book_address}/{name}", wait_until="load")
                 page.evaluate(SETTLE)
+                page.evaluate(OPEN)
                 for theme in ("light", "dark"):
                     page.evaluate(SET_THEME, theme)
                     where = f"{name} at {size['width']} px, {theme}"
@@ -154,22 +172,145 @@ def test_search_finds_the_chapter_on_reliability_maps(
 ) -> None:
     problems: dict[str, list[str]] = defaultdict(list)
     with lone_page(browser, size, book_address, problems) as page:
-        page.goto(f"{book_address}/book/welcome.html")
+        page.goto(f"{book_address}/index.html")
         page.locator(SEARCH_BOXES).locator("visible=true").click()
         page.keyboard.type("reliability map")
         page.keyboard.press("Enter")
-        # Results come in one by one; the wait fails if the chapter is not among them.
-        page.locator("#search-results a[href*='04-reliability-maps.html']").first.wait_for()
+        first = page.locator("#search-results li").first
+        first.locator("a[href*='04-reliability-maps.html']").first.wait_for()
+        # The excerpt is prose, not the table of contents.
+        first.locator(".context").wait_for()
+        assert "What you will learn" not in first.locator(".context").inner_text()
     assert not problems
 
 
-def test_first_page_leads_to_the_welcome_without_a_server(
-    browser: Browser, book_folder: Path
-) -> None:
+def test_first_page_can_be_read_without_a_server(browser: Browser, book_folder: Path) -> None:
     problems: dict[str, list[str]] = defaultdict(list)
     with lone_page(browser, DESKTOP, book_folder.as_uri(), problems) as page:
         page.goto((book_folder / "index.html").as_uri())
-        page.wait_for_url("**/book/welcome.html")
         page.evaluate(SETTLE)
         assert page.locator("article h1").first.is_visible()
     assert not problems
+
+
+def test_slider_of_the_first_page_moves_with_the_keyboard(
+    browser: Browser, book_address: str
+) -> None:
+    shown = "getComputedStyle(document.querySelector('.landing-pair img:last-child')).clipPath"
+    with lone_page(browser, DESKTOP, book_address, defaultdict(list)) as page:
+        page.goto(f"{book_address}/index.html")
+        bottom = page.locator(".landing").bounding_box()
+        assert bottom["y"] + bottom["height"] < 800
+        assert "50%" in page.evaluate(shown)
+        page.locator(".landing > input").press("Home")
+        assert "100%" in page.evaluate(shown)
+
+
+def test_a_wrong_address_of_any_depth_gets_a_page_with_styles_and_links(
+    browser: Browser, book_address: str
+) -> None:
+    problems: dict[str, list[str]] = defaultdict(list)
+    with lone_page(browser, DESKTOP, book_address, problems) as page:
+        page.goto(f"{book_address}/no/such/page.html")
+        page.locator("article h1", has_text="Page not found").wait_for()
+        page.locator("nav a[href$='04-reliability-maps.html']").first.click()
+        page.locator("article h1", has_text="Reliability maps").wait_for()
+    assert [text for text in problems["failed"] if "no/such/page.html: 404" not in text] == []
+
+
+def test_a_page_printed_from_the_dark_is_light_and_unfolded(
+    browser: Browser, book_address: str
+) -> None:
+    with lone_page(browser, DESKTOP, book_address, defaultdict(list)) as page:
+        page.emulate_media(color_scheme="dark")
+        page.goto(f"{book_address}/notebooks/04-reliability-maps.html")
+        page.evaluate(SET_THEME, "dark")
+        page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        page.emulate_media(media="print")
+        assert page.evaluate("document.documentElement.dataset.theme") == "light"
+        assert page.locator("article details:not([open])").count() == 0
+        assert not page.locator(".bd-sidebar-primary, .bd-sidebar-secondary").first.is_visible()
+        page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+        assert page.locator("article details:not([open])").count() > 0
+
+
+# Weight
+
+#: Bytes of a page of the method with all that it loads but MathJax, as a server sends them.
+MOST_BYTES = 1_500_000
+PACKED = re.compile(r"\.(png|webp|jpe?g|gif|woff2?)$")
+
+
+def test_pages_of_the_method_are_light(
+    browser: Browser, book_address: str, pages: list[str]
+) -> None:
+    heavy = []
+    for name in [page for page in pages if re.match("notebooks/0|index", page)]:
+        sent: dict[str, int] = {}
+
+        def weigh(response: Response, sent: dict[str, int] = sent) -> None:
+            path = response.url.partition("?")[0]
+            if "/mathjax/" not in path and not path.startswith(("data:", "blob:")):
+                body = response.body()
+                sent[path] = len(body if PACKED.search(path) else gzip.compress(body))
+
+        with lone_page(browser, DESKTOP, book_address, defaultdict(list)) as page:
+            page.on("response", weigh)
+            page.goto(f"{book_address}/{name}", wait_until="networkidle")
+            page.evaluate(SETTLE)
+        if sum(sent.values()) > MOST_BYTES:
+            heavy.append(f"{name}: {sum(sent.values()):,} bytes, most of all {max(sent, key=sent.get)}")
+    assert not heavy, "\n".join(heavy)
+
+
+# What machines read
+
+
+def test_pages_name_themselves_and_stand_in_the_sitemap(book_folder: Path) -> None:
+    addresses = re.findall("<loc>(.*?)</loc>", (book_folder / "sitemap.xml").read_text())
+    assert f"{PUBLISHED}index.html" in addresses
+    titles = []
+    for address in addresses:
+        html = (book_folder / address.removeprefix(PUBLISHED)).read_text(encoding="utf-8")
+        for tag in ('name="description"', 'property="og:title"', 'property="og:image"'):
+            assert f"<meta {tag} content=" in html, f"{address} lacks {tag}"
+        titles += re.findall("<title>(.*?)</title>", html, re.DOTALL)
+    assert len(titles) == len(set(titles)) == len(addresses)
+    assert (book_folder / "_static" / "social.jpg").exists()
+
+
+def test_no_output_names_a_folder_of_the_builder(book_folder: Path) -> None:
+    for path in book_folder.glob("notebooks/*.html"):
+        html = path.read_text(encoding="utf-8")
+        outputs = re.findall(r'<div class="output .*?</div>\s*</div>', html, re.DOTALL)
+        folders = re.findall(r"[\s\"'(](/(?:tmp|work|home|root)/[^\s<]*|\S*\.cache/\S*)", "".join(outputs))
+        assert not folders, f"{path.name} shows {folders}"
+
+
+# Who cannot see, or does without a mouse
+
+#: What axe-core finds in the theme and in Sphinx's extensions: the rule, and a part of the selector.
+NOT_OURS = {
+}
+
+
+@pytest.fixture(scope="module")
+def violations(browser: Browser, book_address: str, pages: list[str]) -> list[str]:
+    """What axe-core finds: all rules on a desktop in light, and what may differ elsewhere."""
+    looks = (
+        (DESKTOP, "light", {}),
+        (DESKTOP, "dark", {"runOnly": ["color-contrast"]}),
+        (PHONE, "light", {"runOnly": ["scrollable-region-focusable", "target-size"]}),
+    )
+    found = []
+    for size, theme, options in looks:
+        with lone_page(browser, size, book_address, defaultdict(list)) as page:
+            for name in [page for page in pages if not page.startswith("_modules/")]:
+                page.goto(f"{book_address}/{name}", wait_until="load")
+                page.evaluate(SETTLE)
+                page.evaluate(SET_THEME, theme)
+                for violation in Axe().run(page, options=options).response["violations"]:
+                    for node in violation["nodes"]:
+                        found.append((violation["id"], str(node["target"]), f"{name}, {theme}"))
+    return found

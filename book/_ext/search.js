@@ -1,0 +1,25 @@
+// Sphinx puts this before its own search: how results are ranked, and what their excerpts are from.
+
+var Scorer = {
+  objNameMatch: 11,
+  objPartialMatch: 6,
+  objPrio: { 0: 15, 1: 5, 2: -5 },
+  objPrioDefault: 0,
+  title: 15,
+  partialTitle: 7,
+  term: 5,
+  partialTerm: 2,
+  // A chapter before the pages that look things up; the head of a chapter before its sections.
+  score: ([page, title, anchor, , score]) =>
+    score + (page.startsWith("notebooks/") ? (anchor ? 20 : 30) : page.startsWith("book/api/") ? 0 : 5),
+};
+
+// The text of a page, without the table of contents that the theme keeps for printing, and without code.
+document.addEventListener("DOMContentLoaded", () => {
+  Search.htmlToText = (html, anchor) => {
+    const page = new DOMParser().parseFromString(html, "text/html");
+    const article = page.querySelector("article") || page.body;
+    const part = (anchor && article.querySelector(anchor)) || article;
+    return [...part.querySelectorAll("p")].map((paragraph) => paragraph.textContent).join(" ");
+  };
+});

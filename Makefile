@@ -17,7 +17,7 @@ OWN_TMP := tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && TMPDIR="$$tmp"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install book test lint format test-library test-book test-notebooks test-colab \
+.PHONY: help install book pdf test lint format test-library test-book test-notebooks test-colab \
 	bench links clean
 
 help: ## List the targets
@@ -38,6 +38,9 @@ install: .venv/.installed ## Make .venv and install the library, the book's tool
 
 book: .venv/.installed ## Build the book, every chapter executed: _build/html/index.html
 	@$(OWN_TMP) $(BIN)/python tools/build_book.py
+
+pdf: book ## Print the whole book, with the machine's Chromium: _build/html/book.pdf
+	@$(BIN)/python tools/make_pdf.py
 
 test: lint test-library test-book test-notebooks ## Check everything: style, types, library, book, notebooks
 	@echo "All tests passed. Line coverage of the library: _build/coverage/index.html"

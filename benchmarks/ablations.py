@@ -99,6 +99,27 @@ CHOICES = {
 
 VARIANTS = ABLATIONS | CHOICES
 
+#: What the book's figures call the variants, in their order.
+TITLES = {
+    "parts": [
+        ("whole", "whole"),
+        ("without_error_maps", "without error maps"),
+        ("without_reliability", "without reliability"),
+        ("without_normalization", "without normalisation"),
+        ("without_hand_crafted", "without the two numbers"),
+        ("plain_difference", "plain difference, p = 1"),
+    ],
+    "choices": [
+        ("whole", "as by default"),
+        ("alpha_1", "a slope of 1, not 255"),
+        ("alpha_51", "a slope of 51, not 255"),
+        ("head_kernel_3", "g: a kernel of 3, not 1"),
+        ("border_4", "a border of 4 cells, not 0"),
+        ("hidden_layers_0", "h: no hidden layer, not 1"),
+        ("hidden_layers_2", "h: 2 hidden layers, not 1"),
+    ],
+}
+
 
 def queue() -> list[tuple[str, int, int]]:
     """Returns all runs, as variant, rated pictures and seed.
@@ -356,6 +377,7 @@ def main() -> None:
         {
             "pictures": pictures,
             "steps": {"error_maps": ERROR_MAP_STEPS, "ratings": SCORE_STEPS},
+            "titles": TITLES,
             "variants": collected(measured),
         },
     )

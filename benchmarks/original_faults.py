@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from scipy.spatial.distance import cdist
 
 from benchmarks import original_tutorial as original
 from benchmarks import results
-from diqa_utils import maps, preprocessing
+from diqa_utils import datasets, maps, preprocessing
 from diqa_utils.datasets.sample_iqa import sample_iqa_dataset_builder as sample
 from diqa_utils.distortions import distort
+from diqa_utils.metrics import srcc
 from diqa_utils.models import build_score_model
 from diqa_utils.plotting import stretch
 
@@ -253,9 +255,116 @@ def table() -> dict[str, Any]:
     }
 
 
+# --- Which fault matters most ---------------------------------------------------------------------
+
+#: Faults that can be mended one at a time, while all others stay.
+MENDABLE = ("shift", "aliasing", "halo", "reduction")
+
+
+def low_band_mended(gray: tf.Tensor, mended: str) -> tf.Tensor:
+    """Returns the tutorial's low band of (1, H, W, 1), one of its faults mended."""
+    before = 8 if mended == "shift" else 7  # tap 8 of 16 is the peak
+    around = ((0, 0), (before, 15 - before), (before, 15 - before), (0, 0))
+    padded = tf.pad(gray, around, "SYMMETRIC" if mended == "halo" else "CONSTANT")
+    window = original.gaussian()
+    kernel = np.outer(window, window)[..., None, None].astype(np.float32)
+    blurred = tf.nn.conv2d(padded, kernel, strides=1, padding="VALID")
+    if mended != "aliasing":
+        return enlarged(original.to_quarter(blurred, "bicubic"))
+
+    # What is aliased depends on where the coarse grid lies: it cancels in the mean over its places.
+    wide = tf.pad(blurred, ((0, 0), (16, 16), (16, 16), (0, 0)), "SYMMETRIC")
+    total = tf.zeros_like(wide)
+    for place in np.ndindex(4, 4):
+        moved = enlarged(original.to_quarter(tf.roll(wide, place, (1, 2)), "bicubic"))
+        total += tf.roll(moved, (-place[0], -place[1]), (1, 2))
+    return total[:, 16:-16, 16:-16] / 16
+
+
+def enlarged(quarter: tf.Tensor) -> tf.Tensor:
+    """Returns an image at four times its sides, as the tutorial does it."""
+    height, width = quarter.shape[1:3]
+    return tf.image.resize(quarter, (4 * height, 4 * width), method="bicubic")
+
+
+def example_mended(
+    reference: np.ndarray, distorted: np.ndarray, mended: str
+) -> dict[str, np.ndarray]:
+    """Returns what the tutorial trains on, made of a pair (H, W, 3) with one fault mended."""
+    pair = tf.image.rgb_to_grayscale(tf.cast(np.stack([reference, distorted]), tf.float32))
+    normalized = [gray[None] - low_band_mended(gray[None], mended) for gray in pair]
+    reduce = maps.downscale if mended == "reduction" else original.to_quarter
+    example = {
+        "normalized": normalized[1],
+        "error_map": reduce(original.error_map(*normalized)),
+        "reliability": reduce(original.average_reliability_map(normalized[1])),
+    }
+    return {name: np.asarray(value) for name, value in example.items()}
+
+
+def ranking() -> dict[str, Any]:
+    """How far mending one fault alone moves what the network is trained on.
+
+    The mean change of a value, as a share of the mean size of the value, over the photographs, each
+    damaged in one of the five ways of the sample database. For the statistics of a batch: the ten
+    in one batch, as if they were of one size.
+    """
+    kinds = sample.DISTORTIONS
+    pairs = [
+        (photograph, distort(photograph, kinds[number % len(kinds)], 3))
+        for number, photograph in enumerate(photographs().values())
+    ]
+    as_it_was = [example_mended(*pair, "nothing") for pair in pairs]
+
+    def change(mended: str) -> dict[str, float]:
+        shares = [
+            {
+                name: np.mean(np.abs(value - before[name])) / np.mean(np.abs(before[name]))
+                for name, value in example_mended(*pair, mended).items()
+            }
+            for pair, before in zip(pairs, as_it_was, strict=True)
+        ]
+        return {name: float(np.mean([share[name] for share in shares])) for name in shares[0]}
+
+    means = np.array(
+        [np.mean(original.reliability_map(example["normalized"])) for example in as_it_was]
+    )
+    in_batch = means / means.mean()  # the mean of r / mean(r) of each, which should be 1
+    batch = {"reliability": float(np.mean(np.abs(in_batch - 1) / in_batch))}
+    return {mended: change(mended) for mended in MENDABLE} | {"batch_of_ten": batch}
+
+
+def no_split() -> dict[str, float]:
+    """The agreement of a predictor that only remembers, without a split and with one.
+
+    It repeats the quality of the training picture most like the one it sees. Without a split it is
+    asked for its own pictures, or for others of the same photographs; with one, for photographs
+    that it has never seen.
+    """
+    parts = {}
+    for name in ("train", "test"):
+        rows = list(datasets.load("sample_iqa", split=name).as_numpy_iterator())
+        pictures = np.stack([row["distorted_image"] for row in rows])
+        small = tf.image.resize(pictures, (24, 24), method="area").numpy()
+        parts[name] = small.reshape(len(rows), -1), np.array([row["quality"] for row in rows])
+
+    def agreement(memory: tuple[np.ndarray, ...], asked: tuple[np.ndarray, ...]) -> float:
+        nearest = cdist(asked[0], memory[0]).argmin(axis=1)
+        return srcc(memory[1][nearest], asked[1])
+
+    shuffled = np.random.default_rng(0).permutation(len(parts["train"][1]))
+    fifth, rest = np.split(shuffled, [len(shuffled) // 5])
+    some, others = (tuple(values[rows] for values in parts["train"]) for rows in (fifth, rest))
+    return {
+        "own_pictures": agreement(parts["train"], parts["train"]),
+        "same_photographs": agreement(others, some),
+        "other_photographs": agreement(parts["train"], parts["test"]),
+    }
+
+
 MEASUREMENTS: tuple[Callable[[], dict[str, Any]], ...] = (
     *(best_fit, aliasing, halo, display, batch_statistics, pixels_in_target),
-    *(measuring, features, rounding, shuffling, slopes, table),
+    *(measuring, features, rounding, shuffling, slopes, table, ranking, no_split),
 )
 
 

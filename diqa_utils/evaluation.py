@@ -138,7 +138,7 @@ def to_markdown(rows: Iterable[Agreement]) -> str:
     Returns:
         A table with a line per row: value and interval of each metric.
     """
-    lines = ["| | images | SRCC | PLCC | KRCC | RMSE |", "|---|--:|---|---|---|---|"]
+    lines = ["| group | images | SRCC | PLCC | KRCC | RMSE |", "|---|--:|---|---|---|---|"]
     for row in rows:
         cells = (row.group, row.images, row.srcc, row.plcc, row.krcc, row.rmse)
         lines.append("| " + " | ".join(str(cell).replace("_", " ") for cell in cells) + " |")

@@ -22,7 +22,6 @@ from typing import Any, Self
 import keras
 import numpy as np
 import tensorflow as tf
-from matplotlib.figure import Figure
 
 from diqa_utils._internal.checks import as_batch, check_pixels, check_shape, to_unit_range
 from diqa_utils._internal.files import read_json, write_text
@@ -36,7 +35,7 @@ from diqa_utils.images import ENCODED, MAX_MEGAPIXELS, checked_path, read_image
 from diqa_utils.maps import DEFAULT_ALPHA, OUTPUT_STRIDE, hand_crafted_features
 from diqa_utils.models import MeanAndDeviation, build_error_map_model, build_score_model
 from diqa_utils.picture_files import find_pictures, no_pictures, picture_files
-from diqa_utils.plotting import show_overlay
+from diqa_utils.plotting import Gallery, show_overlay
 from diqa_utils.preprocessing import normalize
 from diqa_utils.sample_training import Recipe, trained_error_map_model, trained_score_model
 
@@ -226,14 +225,14 @@ class Predictor:
                 reason = (str(error) or type(error).__name__).splitlines()[0]
                 yield path, ValueError(f"{str(path)!r}: {reason}")
 
-    def report(self, picture: Any) -> Figure:
+    def report(self, picture: Any) -> Gallery:
         """Shows a picture, its predicted error map and its score.
 
         Args:
             picture: One picture that `score` takes.
 
         Returns:
-            The figure.
+            The gallery, below the score.
 
         Raises:
             FileNotFoundError: If the path leads nowhere.
@@ -244,10 +243,9 @@ class Predictor:
         """
         pixels = _one_picture(picture)
         quality = self.score(pixels)
-        figure = show_overlay(pixels, self.predict_error_map(pixels))
-        note = "\nUnlike the photographs of the calibration." if quality.unusual else ""
-        figure.suptitle(f"quality {quality!r}{note}")
-        return figure
+        gallery = show_overlay(pixels, self.predict_error_map(pixels))
+        html = f"<div>quality {quality._repr_html_()}</div>\n{gallery.html}"
+        return Gallery(html, (f"quality {quality!r}", *gallery.titles))
 
     def predict_error_map(self, picture: Any) -> np.ndarray:
         """Predicts where one picture differs from the original that nobody has.
@@ -296,13 +294,14 @@ class Predictor:
     def _from_card(cls, card: dict[str, Any]) -> Self:
         """Builds the predictor with weights as they were drawn."""
         alpha = _positive(card["alpha"])
-        score_model = build_score_model(deviations=bool(card.get("deviations")))
+        pooling = MeanAndDeviation() if card.get("deviations") else None
+        score_model = build_score_model(pooling=pooling)
         return cls(score_model, build_error_map_model(), alpha=alpha, card=card)
 
     def _settings(self) -> dict[str, Any]:
         """What the card must hold so that `_from_card` can build the models."""
-        pool = self.score_model.get_layer("pooled_features")
-        return {"alpha": self.alpha, "deviations": isinstance(pool, MeanAndDeviation)}
+        deviations = any(isinstance(entry, MeanAndDeviation) for entry in self.score_model.layers)
+        return {"alpha": self.alpha, "deviations": deviations}
 
     def _models(self) -> dict[str, keras.Model]:
         """The models whose weights are kept, by the name under which they are."""
@@ -359,7 +358,7 @@ class ExtendedPredictor(Predictor):
         error_map_model: Trained model that `build_error_map_model` made.
         card: Facts about the predictor, kept beside its weights, as those of a `Predictor` are.
 
-    Chapter: notebooks/11-human-ratings.ipynb
+    Chapter: notebooks/12-a-judge-for-any-photograph.ipynb
     """
 
     kind = "extended"

@@ -116,8 +116,9 @@ def average_reliability_map(
 ) -> tf.Tensor:
     """Returns r-hat = r / mean(r), the mean taken over each image by itself.
 
-    Its mean is one, so weighting by it moves attention within an image without making one image
-    count more than another. A flat image, where r is zero everywhere, gets one everywhere.
+    Its mean is one in each image, so it moves attention within an image. The mean of its square,
+    by which the loss weights an image, is still larger where few pixels are reliable. A flat image,
+    where r is zero everywhere, gets one everywhere.
 
     Args:
         normalized: The normalised distorted image, (H, W, 1) or (N, H, W, 1), floating-point in

@@ -38,7 +38,10 @@ START_IN_THE_MIDDLE = {"kernel_initializer": "zeros", "bias_initializer": MIDDLE
 
 
 class MeanAndDeviation(layers.Layer):
-    """Pools maps (N, H, W, C) to the mean and the standard deviation of each: (N, 2 C)."""
+    """Pools maps (N, H, W, C) to the mean and the standard deviation of each: (N, 2 C).
+
+    The paper pools means only.
+    """
 
     def call(self, maps: Any) -> tf.Tensor:
         """Returns the means, then the deviations."""
@@ -107,7 +110,7 @@ def build_error_map_model(
 def build_score_model(
     feature_extractor: keras.Model | None = None,
     *,
-    deviations: bool = False,
+    pooling: keras.Layer | None = None,
 ) -> keras.Model:
     """Builds h on [GAP(f(.)), mu_r, sigma_low]: two fully connected layers to one score.
 
@@ -117,8 +120,8 @@ def build_score_model(
 
     Args:
         feature_extractor: f, whose weights the model shares; a new one if None.
-        deviations: Whether the standard deviation of each feature over the picture is pooled
-            beside its mean, which the paper does not do. It makes 258 numbers of the 130.
+        pooling: Layer from maps (N, h, w, 128) to lists (N, K); their means if None, as in the
+            paper.
 
     Returns:
         A model from a dictionary of `normalized`, the normalised image (N, H, W, 1), and
@@ -131,10 +134,10 @@ def build_score_model(
     Chapter: notebooks/07-regressing-the-score.ipynb
     """
     extractor = feature_extractor or build_feature_extractor()
+    pooling = pooling or layers.GlobalAveragePooling2D()
     normalized = keras.Input((None, None, 1), name="normalized")
     hand_crafted = keras.Input((2,), name="hand_crafted")
-    pool = MeanAndDeviation if deviations else layers.GlobalAveragePooling2D
-    pooled = pool(name="pooled_features")(extractor(normalized))  # (N, 128)
+    pooled = pooling(extractor(normalized))  # (N, 128)
     features = layers.Concatenate(name="features")([pooled, hand_crafted])
     standardized = layers.Normalization(name="standardized")(features)
     hidden = layers.Dense(

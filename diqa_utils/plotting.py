@@ -1,23 +1,28 @@
-"""The figures of the book. They need NumPy and Matplotlib only, and take tensors as well as arrays.
+"""The figures of the book. They need NumPy, Pillow and Matplotlib, and take tensors and arrays.
 
-Every function returns its figure. Colours are those of Okabe and Ito, which the colour-blind can
-tell apart; lines and markers differ in shape too.
+Pictures and maps come as a `Gallery`, which a notebook shows as HTML, pixel by pixel. Charts and
+drawings come as Matplotlib figures. Make either the last expression of its cell.
+
+The colours of curves are those of Okabe and Ito, which the colour-blind can tell apart, but for two
+that are too pale on white; lines and markers differ in shape too.
 """
 
-import math
-import textwrap
 from collections.abc import Mapping, Sequence
-from itertools import pairwise, product
+from dataclasses import dataclass
+from itertools import cycle, pairwise
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator
+from PIL import Image
+
+from diqa_utils._internal import gallery_html
 
 __all__ = [
+    "Gallery",
     "draw_architecture",
     "draw_pipeline",
     "show_contact_sheet",
@@ -29,26 +34,23 @@ __all__ = [
     "show_maps",
     "show_overlay",
     "show_scatter",
+    "show_slider",
     "stretch",
 ]
 
-#: Width of a figure in inches: 700 pixels on a page, and letters are still legible at half of that.
+#: Width of a chart in inches: 614 pixels on a page, and letters are still legible at half of that.
 WIDTH = 6.4
 
-#: Width of a picture that stands alone.
-MAX_PANEL_WIDTH = 4.4
-
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = COLOURS
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6B3FD4", "#704214", "#000000")
+BLUE, VERMILION, GREEN, PINK, VIOLET, BROWN, BLACK = COLOURS
 LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#666666"
 
-#: Colour bars: of all panels, at their right, and of one panel, below it.
-SHARED_BAR: dict[str, Any] = {"aspect": 25, "shrink": 0.9, "pad": 0.02}
-OWN_BAR: dict[str, Any] = {"orientation": "horizontal", "aspect": 18, "pad": 0.03}
+#: Points from which on a chart holds them as pixels, because each as a shape would take too much.
+MANY_POINTS = 1000
 
-#: Size of the letters inside drawings and contact sheets, in points.
+#: Size of the letters inside drawings, in points.
 LETTERS = 10.5
 
 
@@ -78,28 +80,50 @@ def stretch(image_map: Any) -> np.ndarray:
 # --- Pictures and maps ----------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, repr=False)
+class Gallery:
+    """Pictures with titles, which a notebook shows in rows; the sum of two is one above the other.
+
+    Attributes:
+        html: The pictures as HTML. It needs no other file.
+        titles: What each picture is called.
+    """
+
+    html: str
+    titles: tuple[str, ...]
+
+    def __add__(self, other: "Gallery") -> "Gallery":
+        return Gallery(f"{self.html}\n{other.html}", self.titles + other.titles)
+
+    def __repr__(self) -> str:
+        return f"Gallery of {len(self.titles)}: {', '.join(self.titles)}"
+
+    def _repr_html_(self) -> str:
+        return f'<div class="gallery" role="group">\n{self.html}\n</div>'
+
+
 def show_images(
     images: Any, titles: Sequence[str] | None = None, *, columns: int | None = None
-) -> Figure:
+) -> Gallery:
     """Shows pictures side by side, each at its true aspect.
+
+    The page may scale a picture, but its pixels are kept, up to 1440 on a side. To show damage
+    pixel by pixel, pass a part of the picture.
 
     Args:
         images: One picture, (H, W), (H, W, 1) or (H, W, 3), a list of them, or a batch
             (N, H, W, C); uint8 in 0..255, or floating-point in 0..1.
-        titles: Title of each picture.
-        columns: Pictures in a row; at most three if None.
+        titles: Title of each picture, in plain text.
+        columns: Pictures in a row; at most three if None. A narrow page has fewer.
 
     Returns:
-        The figure.
+        The gallery.
 
     Raises:
         ValueError: If a shape, dtype or value is none of those above, or titles are not one each.
     """
     pictures = [_as_picture(image) for image in _as_list(images)]
-    figure, panels = _grid(pictures, titles, columns)
-    for panel, picture in zip(panels, pictures, strict=True):
-        _draw_picture(panel, picture)
-    return figure
+    return Gallery(*gallery_html.rows(pictures, titles, columns))
 
 
 def show_maps(
@@ -112,40 +136,40 @@ def show_maps(
     shared_range: bool = True,
     symmetric: bool = False,
     label: str | None = None,
-) -> Figure:
+) -> Gallery:
     """Shows maps of any numbers in colours, with a colour bar.
 
     Args:
         maps: One map, (H, W) or (H, W, 1), a list of them, or a batch (N, H, W, 1); NaN is grey.
-        titles: Title of each map.
-        columns: Maps in a row; at most three if None.
+        titles: Title of each map, in plain text.
+        columns: Maps in a row; at most three if None. A narrow page has fewer.
         cmap: Matplotlib's name of the colours; if None, `magma`, or `RdBu_r` if `symmetric`.
         value_range: Values at the ends of the colour bar; those of the maps if None.
-        shared_range: Whether all maps share one colour bar; otherwise each has its own.
+        shared_range: Whether all maps share one colour bar; otherwise each has its own. For groups
+            with a bar each, add their galleries: `show_maps(...) + show_maps(...)`.
         symmetric: Whether zero is in the middle of the colour bar, for values of both signs.
-        label: Meaning of the colours, beside the colour bar.
+        label: Meaning of the colours, below the colour bar.
 
     Returns:
-        The figure.
+        The gallery.
 
     Raises:
-        ValueError: If a shape is none of those above, or titles are not one each.
+        ValueError: If a shape is none of those above, titles are not one each, or Matplotlib knows
+            no such colours.
     """
     arrays = [_as_map(image_map) for image_map in _as_list(maps)]
-    room = {"beside": 0.6} if shared_range else {"below": 0.8}
-    figure, panels = _grid(arrays, titles, columns, **room)
-    colours = plt.get_cmap(cmap or ("RdBu_r" if symmetric else "magma")).with_extremes(bad="0.8")
-    for panel, array in zip(panels, arrays, strict=True):
-        low, high = value_range or _range_of(arrays if shared_range else [array], symmetric)
-        drawn = _draw_picture(panel, array, cmap=colours, vmin=low, vmax=high)
-        if not shared_range:
-            figure.colorbar(drawn, ax=panel, label=label, ticks=MaxNLocator(3), **OWN_BAR)
-    if shared_range:
-        figure.colorbar(drawn, ax=panels, label=label, **SHARED_BAR)
-    return figure
+    colours = gallery_html.colour_map(cmap or ("RdBu_r" if symmetric else "magma"))
+    groups = [arrays] * len(arrays) if shared_range else [[array] for array in arrays]
+    ranges = [value_range or _range_of(group, symmetric) for group in groups]
+    pictures = [
+        gallery_html.paint(array, ends, colours) for array, ends in zip(arrays, ranges, strict=True)
+    ]
+    ends_of_bars = ranges[:1] if shared_range else ranges
+    bars = [gallery_html.colour_bar(ends, colours, label or "") for ends in ends_of_bars]
+    return Gallery(*gallery_html.rows(pictures, titles, columns, bars, "map"))
 
 
-def show_overlay(image: Any, error_map: Any) -> Figure:
+def show_overlay(image: Any, error_map: Any) -> Gallery:
     """Shows a picture, its error map at the picture's size, and the map laid over the picture.
 
     Args:
@@ -153,40 +177,41 @@ def show_overlay(image: Any, error_map: Any) -> Figure:
         error_map: (h, w) or (h, w, 1), of the whole picture at any scale; enlarged bilinearly.
 
     Returns:
-        The figure.
+        The gallery.
 
     Raises:
         ValueError: If a shape, dtype or value is none of those above.
     """
     picture, errors = _as_picture(image), _as_map(error_map)
+    colours, ends = gallery_html.colour_map("magma"), _range_of([errors])
+    size = picture.shape[1], picture.shape[0]
+    enlarged = Image.fromarray(errors.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+    painted = gallery_html.paint(np.asarray(enlarged), ends, colours)
+    # The picture in grey, so that no colours mix.
+    grey = picture.mean(axis=-1, keepdims=True) if picture.ndim == 3 else picture[..., None]
+    mixed = np.rint(0.4 * grey + 0.6 * painted).astype(np.uint8)
     titles = ("picture", "error map", "map over picture")
-    figure, panels = _grid([picture] * 3, titles, columns=3, beside=0.6)
-    height, width = picture.shape[:2]
-    whole = (-0.5, width - 0.5, height - 0.5, -0.5)
-    options: Any = {"cmap": "magma", "interpolation": "bilinear", "extent": whole}
-
-    _draw_picture(panels[0], picture)
-    drawn = panels[1].imshow(errors, **options)
-    if picture.ndim == 3:  # in grey, so that no colours mix
-        picture = picture.mean(axis=-1).astype(picture.dtype)
-    _draw_picture(panels[2], picture)
-    panels[2].imshow(errors, alpha=0.6, **options)
-    figure.colorbar(drawn, ax=panels, label="error", **SHARED_BAR)
-    return figure
+    bar = gallery_html.colour_bar(ends, colours, "error")
+    return Gallery(*gallery_html.rows([picture, painted, mixed], titles, bars=[bar]))
 
 
 def show_contact_sheet(
-    families: Mapping[str, Mapping[str, Sequence[Any]]], *, labels: Sequence[str] | None = None
-) -> Figure:
+    families: Mapping[str, Mapping[str, Sequence[Any]]],
+    *,
+    labels: Sequence[str] | None = None,
+    crop: int | None = None,
+) -> Gallery:
     """Shows many kinds of pictures, a strip of each, in families; two strips stand side by side.
 
     Args:
         families: Kinds of each family, and of each kind the pictures of its strip, equally many
             and of one size, in a shape and range that `show_images` takes.
         labels: Label of each picture of a strip, such as its level.
+        crop: Side in pixels of a square in the middle of each picture, to show it alone and pixel
+            by pixel; 96 keeps a page with many pictures light. The whole pictures if None.
 
     Returns:
-        The figure.
+        The gallery.
 
     Raises:
         ValueError: If pictures are none of those above, or labels are not one for each of a strip.
@@ -199,37 +224,40 @@ def show_contact_sheet(
             "A contact sheet needs strips of equally many pictures of one size, not of "
             f"{sorted(counts)} pictures of sizes {sorted(sizes)}."
         )
-    (count,), (size,) = counts, sizes
+    (count,), ((height, width),) = counts, sizes
     if labels is not None and len(labels) != count:
         raise ValueError(f"There are {len(labels)} labels for {count} pictures in each strip.")
+    side = crop or max(height, width)
+    top, left = max(height - side, 0) // 2, max(width - side, 0) // 2
+    part = np.s_[top : top + side, left : left + side]
+    parts = {
+        family: {
+            kind: [_as_picture(np.asarray(picture)[part]) for picture in strip]
+            for kind, strip in kinds.items()
+        }
+        for family, kinds in families.items()
+    }
+    titles = tuple(kind for kinds in families.values() for kind in kinds)
+    return Gallery(gallery_html.sheet(parts, labels), titles)
 
-    # Inches, like the units of the canvas, on which all lies below zero.
-    strip_width, seam, line, heading = 3.1, 0.03, 0.25, 0.42
-    starts = (0, WIDTH - strip_width)
-    width = (strip_width - seam * (count - 1)) / count
-    height = width * size[0] / size[1]
-    figure, axes = _canvas(height=1)
-    y = 0.0
-    if labels is not None:
-        y -= line
-        for start, (place, label) in product(starts, enumerate(labels)):
-            middle = start + place * (width + seam) + width / 2
-            axes.text(middle, y, label, ha="center", fontsize=LETTERS, color=GREY)
-    for family, kinds in families.items():
-        y -= heading
-        axes.text(0, y + 0.06, family, fontsize=11, fontweight="bold")
-        for number, (kind, strip) in enumerate(kinds.items()):
-            if number % 2 == 0:  # a new line of two strips
-                y -= line + height + seam
-            x = starts[number % 2]
-            axes.text(x, y + height + 0.07, kind, fontsize=LETTERS)
-            for picture in strip:
-                area = (x, x + width, y, y + height)
-                _draw_picture(axes, _as_picture(picture), extent=area, aspect="auto")
-                x += width + seam
-    axes.set_ylim(y, 0)
-    figure.set_figheight(-y)
-    return figure
+
+def show_slider(galleries: Mapping[str, Gallery], *, label: str) -> Gallery:
+    """Shows one of several galleries at a time, chosen by a slider.
+
+    In print, and where scripts are off, the middle one stands still.
+
+    Args:
+        galleries: Galleries of one shape; for each a value of what the slider changes.
+        label: What the slider changes.
+
+    Returns:
+        The gallery.
+
+    Raises:
+        ValueError: If there are no galleries.
+    """
+    html = {value: gallery.html for value, gallery in _not_empty(galleries).items()}
+    return Gallery(gallery_html.slider(html, label), tuple(html))
 
 
 # --- Curves, points and intervals -----------------------------------------------------------------
@@ -334,7 +362,7 @@ def show_distributions(groups: Mapping[str, Any], *, xlabel: str) -> Figure:
             raise ValueError(f"The group '{label}' has no numbers.")
         heights = row + random.uniform(-0.2, 0.2, numbers.size)
         colour = COLOURS[row % len(COLOURS)]
-        axes.scatter(numbers, heights, s=18, color=colour, alpha=0.6, linewidths=0)
+        axes.scatter(numbers, heights, s=20, color=colour, **_dots(numbers.size))
         low, median, high = np.percentile(numbers, [25, 50, 75])
         axes.barh(row, high - low, left=low, height=0.6, facecolor="none", edgecolor=GREY)
         axes.plot([median, median], [row - 0.3, row + 0.3], color=BLACK, linewidth=2)
@@ -357,7 +385,8 @@ def show_scatter(
         predicted: (N,) numbers, one or more.
         actual: (N,) numbers.
         groups: Group of each point, such as its distortion.
-        curve: x and y of a curve to draw through the points, such as a fitted function.
+        curve: x and y of a curve to draw below the points, such as a fitted function, or the loss
+            on which the points are the steps of gradient descent.
         xlabel: Meaning of the predictions.
         ylabel: Meaning of the actual scores.
 
@@ -375,13 +404,12 @@ def show_scatter(
             f"{x.size}, {y.size} and {names.size}."
         )
     figure, axes = _plot(xlabel, ylabel, height=4.4)
-    axes.set_prop_cycle(color=COLOURS, marker=MARKERS)
-    style: Any = {"linestyle": "none", "alpha": 0.75, "markeredgewidth": 0}
-    for name in dict.fromkeys(names.tolist()):
-        chosen = names == name
-        axes.plot(x[chosen], y[chosen], label=name, **style)
     if curve is not None:
-        axes.plot(np.ravel(curve[0]), np.ravel(curve[1]), color=BLACK, marker="", linewidth=2)
+        axes.plot(np.ravel(curve[0]), np.ravel(curve[1]), color=GREY, linewidth=2)
+    looks = zip(dict.fromkeys(names.tolist()), cycle(COLOURS), cycle(MARKERS), strict=False)
+    for name, colour, marker in looks:
+        look = _dots(x.size) | {"label": name, "color": colour, "marker": marker, "zorder": 2}
+        axes.scatter(x[names == name], y[names == name], s=36, **look)
     if groups is not None:
         _add_legend(figure)
     return figure
@@ -427,7 +455,7 @@ def _as_list(images: Any) -> list[Any]:
 
 
 def _as_picture(image: Any) -> np.ndarray:
-    """A picture as (H, W) or (H, W, 3), after a check of its values."""
+    """A picture as uint8, (H, W) or (H, W, 3), after a check of its values."""
     picture = _without_single_channel(image)
     if picture.ndim != 2 and picture.shape[2:] != (3,):
         raise ValueError(
@@ -440,7 +468,7 @@ def _as_picture(image: Any) -> np.ndarray:
             f"A picture is uint8, or floating-point in 0..1, not {picture.dtype} in "
             f"{low:.3g}..{high:.3g}; show other values with stretch() or with show_maps()."
         )
-    return picture
+    return gallery_html.reduced(np.rint(255.0 * picture).astype(np.uint8) if is_float else picture)
 
 
 def _as_map(image_map: Any) -> np.ndarray:
@@ -456,54 +484,25 @@ def _without_single_channel(image: Any) -> np.ndarray:
     return array[..., 0] if array.shape[2:] == (1,) else array
 
 
-def _range_of(arrays: Sequence[np.ndarray], symmetric: bool) -> tuple[float, float]:
+def _range_of(arrays: Sequence[np.ndarray], symmetric: bool = False) -> tuple[float, float]:
     values = np.concatenate([array[np.isfinite(array)] for array in arrays])
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     largest = max(-low, high)
     return (-largest, largest) if symmetric else (low, high)
 
 
-def _grid(
-    pictures: Sequence[np.ndarray],
-    titles: Sequence[str] | None,
-    columns: int | None,
-    beside: float = 0.0,
-    below: float = 0.0,
-) -> tuple[Figure, list[Axes]]:
-    """Panels for pictures with titles, and room for colour bars beside all or below each."""
-    count = len(pictures)
-    if titles is not None and len(titles) != count:
-        raise ValueError(f"There are {len(titles)} titles for {count} pictures.")
-    columns = min(columns or (2 if count == 4 else 3), count)
-    rows = math.ceil(count / columns)
-    width = min((WIDTH - beside) / columns, MAX_PANEL_WIDTH)
-    letters = max(8, int(width * 72 / (0.55 * plt.rcParams["font.size"])))
-    names = [textwrap.fill(title, letters, break_long_words=False) for title in titles or []]
-    lines = max((name.count("\n") + 1 for name in names), default=0)
-    aspect = max(picture.shape[0] / picture.shape[1] for picture in pictures)
-    size = (width * columns + beside, rows * (width * aspect + 0.22 * lines + below))
-    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-    for panel in grid.flat:
-        panel.set_axis_off()
-    for panel, name in zip(grid.flat, names, strict=False):
-        panel.set_title(name)
-    return figure, list(grid.flat)[:count]
-
-
-def _draw_picture(axes: Axes, picture: np.ndarray, **options: Any) -> Any:
-    """Draws pixels as squares where there is room for them, and smooths where there is not."""
-    greys: Any = {"cmap": "gray", "vmin": 0, "vmax": 255 if picture.dtype == np.uint8 else 1}
-    drawn = axes.imshow(picture, **greys | options)
-    enlarged = drawn.get_window_extent().width >= picture.shape[1]
-    drawn.set_interpolation("nearest" if enlarged else "antialiased")
-    return drawn
-
-
 def _plot(xlabel: str, ylabel: str, height: float = 3.8) -> tuple[Figure, Axes]:
-    figure, axes = plt.subplots(figsize=(WIDTH, height), layout="constrained")
+    # Not of pyplot, which would show it a second time.
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.subplots()
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _dots(count: int) -> dict[str, Any]:
+    """The look of points: white rims keep apart those that overlap."""
+    return {"edgecolor": "white", "linewidths": 0.5, "rasterized": count >= MANY_POINTS}
 
 
 def _add_legend(figure: Figure) -> None:
@@ -550,7 +549,7 @@ _COLUMNS, _HALF, _HALF_HEIGHT = (0.68, 1.94, 3.2, 4.46, 5.72), 0.5, 0.27
 _ROUNDED = "round,pad=0,rounding_size=0.08"
 
 #: Inner and outer colour of boxes with what is computed, what is learnt, and what is learnt from.
-_DATA, _LEARNT, _TARGET = ("#F2F2F2", GREY), ("#CFE6F5", BLUE), ("#FBE3C0", ORANGE)
+_DATA, _LEARNT, _TARGET = ("#F2F2F2", GREY), ("#CFE6F5", BLUE), ("#FBE3C0", "#B97700")
 
 
 def draw_pipeline() -> Figure:
@@ -651,7 +650,7 @@ def draw_architecture() -> Figure:
 
 def _canvas(height: float) -> tuple[Figure, Axes]:
     """A figure whose units are inches."""
-    figure = plt.figure(figsize=(WIDTH, height))
+    figure = Figure(figsize=(WIDTH, height))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, height))
     axes.set_axis_off()
     return figure, axes

@@ -1,8 +1,8 @@
 """The two training steps of DIQA.
 
-Step 1 is a loop of our own, because its loss takes a third ingredient, the reliability map. Step 2
-is an ordinary regression, so Keras' `fit` does it. Each step has an optimizer of its own: a Keras
-optimizer belongs to the variables it was built with.
+Step 1 is a loop of our own, with every part of it in view; its loss takes a third ingredient, the
+reliability map. Step 2 is an ordinary regression, so Keras' `fit` does it. Each step has its own
+optimizer: a Keras optimizer belongs to the variables it was built with.
 
 Source:
     Kim, Nguyen, Lee: Deep CNN-Based Blind Image Quality Predictor. IEEE TNNLS 30(1), 2019.
@@ -214,14 +214,18 @@ def train_score_model(
     Chapter: notebooks/07-regressing-the-score.ipynb
     """
     optimizer = optimizer_for(model, optimizer)
-    network, *data = network_to_fit(model, training, validation, progress)
-    training, validation = data
-    keeper = KeepBest(Checkpoints(folder, model=model, optimizer=optimizer))
+    parts = network_to_fit(model, training, validation, progress)
+    network, batches, held_out = parts
     # The loss has the penalty on large weights too, the history has not.
     network.compile(optimizer=optimizer, loss="mse", metrics=["mse"])
+    keeper = KeepBest(Checkpoints(folder, model=model, optimizer=optimizer))
+    done, steps = len(keeper.history["loss"]), sum(1 for _ in batches)
     network.fit(
-        **keeper.remaining(training, epochs),
-        validation_data=validation,
+        batches.repeat().skip(done * steps),
+        steps_per_epoch=steps,
+        initial_epoch=done,
+        epochs=epochs,
+        validation_data=held_out,
         callbacks=[keeper],
         verbose="auto" if progress else 0,
     )
@@ -354,19 +358,6 @@ class KeepBest(keras.callbacks.Callback):
         super().__init__()
         self.checkpoints = checkpoints
         self.history, self.best_weights = checkpoints.restore()
-
-    def remaining(self, training: tf.data.Dataset, epochs: int) -> dict[str, Any]:
-        """Returns what `fit` must be told of the batches and epochs that are left."""
-        # One endless dataset: how often `fit` begins a pass, and so the order in it, is Keras'
-        # affair.
-        done, steps = len(self.history["loss"]), sum(1 for _ in training)
-        return {
-            "x": training.repeat().skip(done * steps),
-            "steps_per_epoch": steps,
-            "initial_epoch": done,
-            "epochs": epochs,
-            "shuffle": False,  # the pipeline has shuffled
-        }
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Enters the losses in the history, and keeps the weights of the best epoch."""

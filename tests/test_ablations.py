@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import ablations, human_ratings
+from diqa_utils import notebook
 from diqa_utils.maps import average_reliability_map, downscale, error_map
 from diqa_utils.models import build_error_map_model, build_score_model
 from diqa_utils.preprocessing import normalize, to_gray
@@ -17,6 +18,15 @@ def test_the_queue_has_every_run_once_and_seed_after_seed():
     seeds = [seed for _, _, seed in runs]
     assert seeds == sorted(seeds[:42]) + sorted(seeds[42:])
     assert Counter(name for name, _, _ in runs)["whole"] == 3 * len(ablations.SIZES)
+
+
+def test_every_variant_has_a_title_and_results():
+    found = notebook.results("ablations")
+    for group, variants in (("parts", ablations.ABLATIONS), ("choices", ablations.CHOICES)):
+        titles = ablations.TITLES[group]
+        assert {name for name, _ in titles} == {"whole", *variants}
+        assert found["titles"][group] == [list(title) for title in titles]
+    assert set(found["variants"]) == set(ablations.VARIANTS)
 
 
 def test_every_picture_is_drawn_as_often_as_the_others():

@@ -61,7 +61,7 @@ def test_markdown_table():
     estimate = Estimate(0.98765, 0.5, 1.0)
     row = evaluation.Agreement("white_noise", 12, estimate, estimate, estimate, estimate)
     assert to_markdown([row]).splitlines() == [
-        "| | images | SRCC | PLCC | KRCC | RMSE |",
+        "| group | images | SRCC | PLCC | KRCC | RMSE |",
         "|---|--:|---|---|---|---|",
         "| white noise | 12 |" + " 0.988 [0.500, 1.000] |" * 4,
     ]

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from diqa_utils.models import (
+    MeanAndDeviation,
     build_error_map_model,
     build_feature_extractor,
     build_score_model,
@@ -134,9 +135,9 @@ def test_score_model_computes_h_of_pooled_and_hand_crafted_features(rng):
     np.testing.assert_allclose(predict(model, images), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_deviations_are_pooled_beside_means_if_wanted(rng):
+def test_another_pooling_takes_the_place_of_the_mean(rng):
     extractor = build_feature_extractor()
-    model = build_score_model(extractor, deviations=True)
+    model = build_score_model(extractor, pooling=MeanAndDeviation())
     images = residuals(rng, 2, (52, 49))
     maps = predict(extractor, images)
     features = keras.Model(model.inputs, model.get_layer("features").output)
@@ -148,7 +149,7 @@ def test_deviations_are_pooled_beside_means_if_wanted(rng):
 
 
 def test_a_flat_picture_has_a_gradient(rng):
-    model = awake(build_score_model(deviations=True))
+    model = awake(build_score_model(pooling=MeanAndDeviation()))
     with tf.GradientTape() as tape:
         score = model(inputs(model, np.zeros((1, 48, 48, 1), np.float32)))
     gradients = tape.gradient(score, model.trainable_variables)

@@ -1,19 +1,21 @@
-"""The figures: what is drawn, named and scaled, and that drawings can be read."""
+"""The figures: pictures come through unharmed and named, and what is drawn can be seen and read."""
 
+import base64
+import io
 import subprocess
 import sys
 from functools import partial
+from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
 import pytest
 import tensorflow as tf
+from matplotlib.colors import to_hex, to_rgb
+from PIL import Image
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
-
-from diqa_utils import models, plotting
+from diqa_utils import models, notebook, plotting
 
 GRAY = np.ones((8, 6))
 
@@ -22,35 +24,51 @@ show_distributions = partial(plotting.show_distributions, xlabel="score")
 show_intervals = partial(plotting.show_intervals, xlabel="SRCC")
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    for number in plt.get_fignums():
-        plt.figure(number).canvas.draw()  # a figure that cannot be drawn is of no use
-    plt.close("all")
-
-
 @pytest.fixture
 def photograph():
-    return np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (40, 160, 3), dtype=np.uint8)
 
 
 @pytest.fixture
 def error_map():
-    return np.random.default_rng(1).uniform(0, 0.5, (10, 15, 1)).astype(np.float32)
+    return np.random.default_rng(1).uniform(0, 0.5, (10, 40, 1)).astype(np.float32)
 
 
-def panels(figure):
-    """The axes that show pictures: colour bars have their own, with a label."""
-    return [axes for axes in figure.axes if axes.images]
+class Page(HTMLParser):
+    """What a browser makes of a gallery: its elements with their attributes, and its text."""
+
+    def __init__(self, gallery):
+        super().__init__()
+        self.elements, self.open, self.texts = [], [], []
+        self.feed(gallery._repr_html_())
+        assert not self.open, "elements are not closed"
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append(SimpleNamespace(tag=tag, **dict(attrs), attributes=dict(attrs)))
+        if tag not in ("img", "input"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if data.strip() and self.open[-1] != "style":
+            self.texts.append(data.strip())
+
+    def all(self, tag):
+        return [element for element in self.elements if element.tag == tag]
+
+    @property
+    def pictures(self):
+        data = [image.src.removeprefix("data:image/webp;base64,") for image in self.all("img")]
+        return [np.asarray(Image.open(io.BytesIO(base64.b64decode(one)))) for one in data]
 
 
-def titles(figure):
-    return [axes.get_title() for axes in panels(figure)]
-
-
-def limits(figure):
-    return [axes.images[0].get_clim() for axes in panels(figure)]
+def svg(figure):
+    file = io.BytesIO()
+    with matplotlib.rc_context(notebook.FIGURE_STYLE):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
 
 
 def legend_labels(figure):
@@ -62,7 +80,7 @@ def row_labels(figure):
 
 
 def assert_apart_and_inside(figure, artists):
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     places = [artist.get_window_extent() for artist in artists]
     frame = figure.bbox.padded(1)
     for number, (artist, place) in enumerate(zip(artists, places, strict=True)):
@@ -92,12 +110,26 @@ def test_stretch_fills_0_to_1(image, expected):
 # --- Pictures and maps ----------------------------------------------------------------------------
 
 
-def test_show_images_gives_each_picture_a_panel_its_title_and_its_full_range(photograph):
+def test_show_images_keeps_every_pixel_and_names_each_picture(photograph):
     gray = photograph[..., :1] / 255
-    figure = plotting.show_images([photograph, gray, photograph[..., 0]], ["a", "b", "c"])
-    assert titles(figure) == ["a", "b", "c"]
-    assert limits(figure)[1:] == [(0, 1), (0, 255)]
-    assert not any(axes.axison for axes in figure.axes)
+    gallery = plotting.show_images([photograph, gray, photograph[..., 0]], ["a", "b", "c"])
+    page = Page(gallery)
+    coloured, *others = page.pictures
+    np.testing.assert_array_equal(coloured, photograph)
+    for picture in others:
+        np.testing.assert_array_equal(picture, np.repeat(photograph[..., :1], 3, axis=-1))
+    assert page.texts == ["a", "b", "c"] == list(gallery.titles)
+    assert [image.alt for image in page.all("img")] == ["a", "b", "c"]
+    sizes = {(image.width, image.height, image.loading) for image in page.all("img")}
+    assert sizes == {("160", "40", "lazy")}
+    assert repr(gallery) == "Gallery of 3: a, b, c"
+
+
+def test_titles_are_text_and_not_html():
+    title = '<b>"R&D"</b>'
+    page = Page(plotting.show_images(GRAY, [title]))
+    assert page.texts == [title] == [image.alt for image in page.all("img")]
+    assert not page.all("b")
 
 
 @pytest.mark.parametrize(
@@ -105,84 +137,127 @@ def test_show_images_gives_each_picture_a_panel_its_title_and_its_full_range(pho
     [(1, None, 1), (4, None, 2), (7, None, 3), (5, 5, 5), (2, 6, 2)],
 )
 def test_show_images_arranges_the_pictures_of_a_batch_in_columns(count, columns, expected):
-    figure = plotting.show_images(tf.zeros((count, 8, 8, 1)), columns=columns)
-    assert len(panels(figure)) == count
-    assert figure.axes[0].get_gridspec().ncols == expected
-    assert figure.get_figwidth() <= 7
+    page = Page(plotting.show_images(tf.zeros((count, 8, 8, 1)), columns=columns))
+    assert len(page.pictures) == count
+    assert f"/ {expected})" in page.all("div")[1].style
+    assert page.all("img")[0].alt == "picture 1"
 
 
-def test_show_images_shows_pixels_when_enlarged_and_smooths_when_reduced():
-    figure = plotting.show_images([np.zeros((10, 10)), np.zeros((2000, 2000))])
-    enlarged, reduced = (axes.images[0].get_interpolation() for axes in panels(figure))
-    assert enlarged == "nearest" != reduced
+def test_small_pictures_stay_small_and_show_their_pixels():
+    few, many = (Page(plotting.show_images(np.zeros((size, size)))) for size in (64, 400))
+    assert "max-width: 193px" in few.all("div")[1].style
+    assert "max-width: 601px" in many.all("div")[1].style
+    assert "pixelated" in few.all("img")[0].style
+    assert "pixelated" not in many.all("img")[0].style
 
 
-def test_show_maps_shares_one_range_and_colour_bar(error_map):
-    figure = plotting.show_maps([error_map, 2 * error_map], ["one", "two"], label="error")
-    assert titles(figure) == ["one", "two"]
-    assert limits(figure) == [pytest.approx((error_map.min(), 2 * error_map.max()))] * 2
-    assert [axes.get_ylabel() for axes in figure.axes[2:]] == ["error"]
+def test_a_picture_larger_than_a_page_shows_it_is_reduced():
+    page = Page(plotting.show_overlay(np.ones((100, 4000, 3)), np.eye(25, 1000)))
+    assert [picture.shape for picture in page.pictures] == 3 * [(36, 1440, 3)]
+
+
+def test_show_maps_paints_each_value_in_the_colour_that_the_bar_gives_it():
+    values = np.array([[0.0, 1.0], [2.0, np.nan]])
+    gallery = plotting.show_maps([values, values + 2], ["one", "two"], label="error")
+    page = Page(gallery)
+    magma = matplotlib.colormaps["magma"]
+    for picture, places in zip(page.pictures, ([0, 0.25, 0.5], [0.5, 0.75, 1]), strict=True):
+        np.testing.assert_array_equal(picture.reshape(4, 3)[:3], magma(places, bytes=True)[:, :3])
+        np.testing.assert_array_equal(picture[1, 1], 3 * [204])
+    assert page.texts == ["one", "two", "0", "2", "4", "error"]
+    (bar,) = [one for one in page.all("div") if one.attributes.get("role") == "img"]
+    assert bar.attributes["aria-label"] == "error: from 0 to 4"
+    assert all(to_hex(magma(place)) in gallery.html for place in (0.0, 0.5, 1.0))
 
 
 def test_show_maps_may_give_each_map_its_own_range_even_where_all_is_nan():
-    figure = plotting.show_maps([[[0, 4], [2, np.nan]], np.nan * GRAY], shared_range=False)
-    assert limits(figure) == [(0, 4), (0, 1)]
-    assert len(figure.axes) == 4
+    page = Page(plotting.show_maps([[[0, 4], [2, np.nan]], np.nan * GRAY], shared_range=False))
+    assert page.texts == ["0", "2", "4", "0", "0.5", "1"]
 
 
 @pytest.mark.parametrize(
-    ("options", "ends", "colours"),
-    [({"symmetric": True}, (-3, 3), "RdBu_r"), ({"value_range": (0, 9)}, (0, 9), "magma")],
+    ("options", "ends", "colour"),
+    [
+        ({"symmetric": True}, ["−3", "0", "3"], matplotlib.colormaps["RdBu_r"](0.0)),
+        ({"value_range": (-3, 9)}, ["−3", "3", "9"], matplotlib.colormaps["magma"](0.0)),
+        ({"cmap": "gray"}, ["−3", "−1", "1"], (0, 0, 0)),
+    ],
 )
-def test_show_maps_centres_signed_values_at_zero_or_takes_a_range(options, ends, colours):
-    figure = plotting.show_maps(np.array([[-3.0, 1.0]]), **options)
-    assert limits(figure) == [ends]
-    assert panels(figure)[0].images[0].get_cmap().name == colours
+def test_show_maps_centres_signed_values_at_zero_or_takes_a_range(options, ends, colour):
+    page = Page(plotting.show_maps(np.array([[-3.0, 1.0]]), **options))
+    assert page.texts == ends
+    np.testing.assert_allclose(page.pictures[0][0, 0] / 255, colour[:3], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ((1, 1), ["1", "1", "1"]),
+        ((1e-9, 0.0767), ["0", "0.0384", "0.0767"]),
+        ((-2, 3), ["−2", "0.5", "3"]),
+        ((0, 1500), ["0", "750", "1500"]),
+    ],
+)
+def test_colour_bars_have_short_numbers(ends, expected):
+    assert Page(plotting.show_maps([[ends]])).texts == expected
+
+
+def test_galleries_add_up_to_one():
+    one, two = plotting.show_maps(GRAY, ["a"], label="x"), plotting.show_maps(GRAY, ["b"])
+    page = Page(one + two)
+    assert page.texts == ["a", "1", "1", "1", "x", "b", "1", "1", "1"]
+    assert [one.attributes.get("role") for one in page.all("div")].count("group") == 1
 
 
 @pytest.mark.parametrize("gray", [True, False])
-def test_show_overlay_enlarges_the_map_to_the_picture(photograph, error_map, gray):
+def test_show_overlay_lays_the_enlarged_map_over_the_grey_picture(photograph, gray):
     picture = photograph[..., :1] / 255 if gray else photograph
-    figure = plotting.show_overlay(picture, tf.constant(error_map))
-    assert titles(figure) == ["picture", "error map", "map over picture"]
-    below, above = panels(figure)[2].images
-    assert below.get_extent() == list(above.get_extent())
-    assert below.get_clim() == (0, 1 if gray else 255)
-    assert above.get_interpolation() == "bilinear"
-    assert above.get_clim() == panels(figure)[1].images[0].get_clim()
+    page = Page(plotting.show_overlay(picture, tf.constant([[0.0, 0.0, 1.0, 1.0]])))
+    assert page.texts[:3] == ["picture", "error map", "map over picture"]
+    shown, painted, mixed = page.pictures
+    assert shown.shape == painted.shape == mixed.shape == photograph.shape
+    ends = matplotlib.colormaps["magma"]([0, 255], bytes=True)[:, :3]
+    np.testing.assert_array_equal(painted[:, [0, -1]], np.broadcast_to(ends, (40, 2, 3)))
+    grey = shown.mean(axis=-1, keepdims=True)
+    np.testing.assert_allclose(mixed, 0.4 * grey + 0.6 * painted, atol=0.51)
 
 
 # --- show_contact_sheet ---------------------------------------------------------------------------
 
 
-@pytest.fixture
-def sheet(photograph):
+@pytest.mark.parametrize("crop", [None, 20, 100])
+def test_show_contact_sheet_shows_every_picture_or_its_middle(photograph, crop):
     gray = photograph[..., 0] / 255
-    strip = [photograph, 255 - photograph]
     families = {
-        "one": {"a": strip, "b": strip, "c": strip},
-        "two": {"d": [gray, tf.constant(gray)]},
+        "one": {"a": [photograph, 255 - photograph]},
+        "two": {"b": [gray, tf.constant(gray)], "c": [gray, gray]},
     }
-    return plotting.show_contact_sheet(families, labels=["weak", "strong"])
+    labels = ["weak", "strong"]
+    page = Page(plotting.show_contact_sheet(families, labels=labels, crop=crop))
+    assert page.texts == ["From left to right: weak, strong.", "one", "a", "two", "b", "c"]
+    names = [f"{kind}, {label}" for kind in "abc" for label in labels]
+    assert [image.alt for image in page.all("img")] == names
+    part = {None: np.s_[:, :], 20: np.s_[10:30, 70:90], 100: np.s_[:, 30:130]}[crop]
+    np.testing.assert_array_equal(page.pictures[1], 255 - photograph[part])
 
 
-def test_show_contact_sheet_draws_every_picture_at_its_aspect_two_strips_side_by_side(sheet):
-    images = sheet.axes[0].images
-    assert [image.get_clim()[1] for image in images] == [255] * 6 + [1] * 2
-    sheet.canvas.draw()
-    places = np.array([image.get_window_extent().extents for image in images])
-    left, bottom, right, top = places.T
-    np.testing.assert_allclose((right - left) / (top - bottom), 60 / 40, rtol=0.01)
-    a, b, c, d = np.round(bottom[::2])
-    assert a == b > c > d
-    assert left[0] == left[4] == left[6] < left[1] < left[2]
+# --- show_slider ----------------------------------------------------------------------------------
 
 
-def test_show_contact_sheet_writes_families_kinds_and_labels_inside(sheet):
-    texts = sheet.axes[0].texts
-    words = ["weak", "strong"] * 2 + ["one", "a", "b", "c", "two", "d"]
-    assert [text.get_text() for text in texts] == words
-    assert_apart_and_inside(sheet, [*sheet.axes[0].images, *texts])
+def test_show_slider_shows_the_middle_gallery_until_it_is_moved():
+    galleries = {f"{p:g}": plotting.show_images(p * GRAY, [f"p = {p}"]) for p in (0.1, 0.2, 0.5)}
+    page = Page(plotting.show_slider(galleries, label="exponent p"))
+    shown = {
+        one.attributes["data-value"]: "visibility: visible" in one.style
+        for one in page.all("div")
+        if "data-value" in one.attributes
+    }
+    assert shown == {"0.1": False, "0.2": True, "0.5": False}
+    (slider,) = page.all("input")
+    assert (slider.type, slider.min, slider.max, slider.value) == ("range", "0", "2", "1")
+    assert slider.attributes["aria-label"] == "exponent p"
+    assert slider.attributes["aria-valuetext"] == "0.2" == page.texts[1]
+    assert '"' not in slider.oninput
 
 
 # --- Curves, points and intervals -----------------------------------------------------------------
@@ -203,7 +278,7 @@ def test_show_lines_draws_and_names_each_curve():
 def test_show_lines_writes_logarithmic_ticks_in_full(largest):
     lines = {"a": [1, largest]}
     figure = show_lines([1, largest], lines, logx=True, logy=True)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     axes = figure.axes[0]
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     texts = {text.get_text() for text in axes.get_xticklabels()}
@@ -236,11 +311,14 @@ def test_show_scatter_marks_groups_differently():
     figure = plotting.show_scatter(
         [1, 2, 3], [4, 5, 6], groups=["a", "b", "a"], curve=([1, 3], [4, 6])
     )
-    first, second, curve = figure.axes[0].lines
-    assert first.get_xydata().tolist() == [[1, 4], [3, 6]]
-    assert second.get_xydata().tolist() == [[2, 5]]
-    assert first.get_marker() != second.get_marker()
+    first, second = figure.axes[0].collections
+    assert first.get_offsets().tolist() == [[1, 4], [3, 6]]
+    assert second.get_offsets().tolist() == [[2, 5]]
+    assert len(first.get_paths()[0]) != len(second.get_paths()[0]), "the markers are alike"
+    (curve,) = figure.axes[0].lines
     assert curve.get_ydata().tolist() == [4, 6]
+    assert curve.get_zorder() <= 2 <= first.get_zorder(), "the curve hides the points"
+    assert curve.get_color() not in plotting.COLOURS
     assert legend_labels(figure) == ["a", "b"]
     assert not plotting.show_scatter(np.ones((3, 1)), tf.ones(3)).legends
 
@@ -254,6 +332,56 @@ def test_show_intervals_draws_each_row_from_the_top():
     assert [list(line.get_xdata()) for line in axes.lines] == [
         *([0.7, 0.9], [0.8], [0.2, 0.7], [0.6], [0.5, 0.5]),
     ]
+
+
+def test_charts_are_one_size_the_same_file_each_time_and_not_shown_twice():
+    def draw():
+        return show_lines([1, 2], {"a": [1, 2], "b": [2, 1]})
+
+    assert svg(draw()) == svg(draw())
+    assert b"<dc:date>" not in svg(draw())
+    assert b'width="460.8pt"' in svg(draw())
+    from matplotlib import pyplot
+
+    assert not pyplot.get_fignums()
+
+
+def test_charts_of_many_points_stay_small():
+    numbers = np.random.default_rng(0).normal(size=20_000)
+    assert len(svg(plotting.show_scatter(numbers, numbers))) < 300_000
+    assert b"<image" not in svg(plotting.show_scatter(numbers[:500], numbers[:500]))
+
+
+def turned_dark(colours):
+    """What `pictures.css` makes of a chart's colours, 0..1, on a dark page."""
+    gray = np.array([0.213, 0.715, 0.072])
+    turn = np.array([[0.787, -0.715, -0.072], [-0.213, 0.285, -0.072], [-0.213, -0.715, 0.928]])
+    turned = np.clip((1 - colours) @ (np.tile(gray, (3, 1)) - turn).T, 0, 1)
+    return 1 - (1 - turned) * (1 - DARK_PAGE)
+
+
+def luminance(colour):
+    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def contrast(colour, page):
+    low, high = sorted((luminance(colour), luminance(page)))
+    return (high + 0.05) / (low + 0.05)
+
+
+#: The theme's.
+DARK_PAGE = np.array(to_rgb("#121212"))
+
+
+@pytest.mark.parametrize(
+    ("colour", "least"),
+    [*((colour, 3) for colour in plotting.COLOURS), (plotting.GREY, 4.5), ("black", 4.5)],
+)
+def test_colours_of_charts_can_be_seen_on_white_and_in_the_dark(colour, least):
+    colour = np.array(to_rgb(colour))
+    assert contrast(colour, np.ones(3)) >= least
+    assert contrast(turned_dark(colour), DARK_PAGE) >= least
 
 
 # --- Refusals -------------------------------------------------------------------------------------
@@ -270,12 +398,14 @@ def test_show_intervals_draws_each_row_from_the_top():
         (plotting.show_images, [np.zeros((4, 4, 2))], r"not \(4, 4, 2\)"),
         (plotting.show_images, [[GRAY, GRAY], ["a title"]], "1 titles for 2 pictures"),
         (plotting.show_maps, [np.zeros((4, 5, 3))], r"not \(4, 5, 3\)"),
+        (partial(plotting.show_maps, cmap="sunset"), [GRAY], "sunset"),
         (
             plotting.show_contact_sheet,
             [{"one": {"a": [GRAY], "b": [GRAY] * 2}}],
             r"not of \[1, 2\]",
         ),
         (partial(plotting.show_contact_sheet, labels="xyz"), [{"one": {"a": [GRAY]}}], "3 labels"),
+        (partial(plotting.show_slider, label="p"), [{}], "nothing to show: got an empty dict"),
         (show_lines, [[1, 2], {}], "nothing to show: got an empty dict"),
         (show_lines, [[1, 2], {"a": [1, 2, 3]}], "line 'a' has 3 values, and x has 2"),
         (show_distributions, [{"blur": [1], "noise": []}], "'noise' has no numbers"),
@@ -316,4 +446,5 @@ def test_plotting_imports_neither_tensorflow_nor_the_rest_of_the_library():
         "print([m for m in sys.modules if m.startswith(('tensorflow', 'keras', 'diqa_utils.'))])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "['diqa_utils.plotting']"
+    own = ["_internal", "_internal.gallery_html", "plotting"]
+    assert sorted(eval(run.stdout)) == [f"diqa_utils.{name}" for name in own]

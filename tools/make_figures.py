@@ -3,7 +3,8 @@
     python tools/make_figures.py            # book/_figures, which git ignores
     python tools/make_figures.py --readme   # book/_static/readme.png, which git holds
 
-The build of the book runs this whenever the figures may be out of date.
+The build of the book runs this whenever the figures may be out of date. Charts are files of SVG;
+galleries are files of HTML, which the pages include with the directive `gallery`.
 """
 
 import argparse
@@ -27,23 +28,24 @@ from benchmarks import original_faults as faults  # noqa: E402
 from diqa_utils import maps, plotting, preprocessing  # noqa: E402
 from diqa_utils.datasets.catalog import CATALOG  # noqa: E402
 from diqa_utils.distortions import distort  # noqa: E402
+from diqa_utils.plotting import Gallery  # noqa: E402
 
 PAGE_FIGURES = ROOT / "book" / "_figures"
 README_PICTURE = ROOT / "book" / "_static" / "readme.png"
 WAYS = {"tutorial": False, "this book": True}
 
 
-def draw_impulse() -> Figure:
-    """Draws the low band of one bright pixel, by both ways, with a cross where the pixel was."""
-    figure = plotting.show_maps(
-        [impulse_response(ours=ours) for ours in WAYS.values()],
+def show_impulse() -> Gallery:
+    """Shows the low band of one bright pixel, by both ways; a grey cross is where the pixel was."""
+    enlarged = [np.kron(impulse_response(ours=ours), np.ones((10, 10))) for ours in WAYS.values()]
+    for image_map in enlarged:
+        image_map[84:86, 78:92] = image_map[78:92, 84:86] = np.nan
+    return plotting.show_maps(
+        enlarged,
         list(WAYS),
         shared_range=False,  # the tutorial's is the sharper: seen by one scale, ours is dark
         label="grey levels",
     )
-    for panel in figure.axes[: len(WAYS)]:
-        panel.plot(8, 8, marker="+", markersize=16, markeredgewidth=2, color=plotting.SKY)
-    return figure
 
 
 def impulse_response(*, ours: bool) -> np.ndarray:
@@ -60,8 +62,8 @@ def impulse_response(*, ours: bool) -> np.ndarray:
     return total / 16
 
 
-def draw_relief() -> Figure:
-    """Draws a detail of a normalised photograph by both ways."""
+def show_relief() -> Gallery:
+    """Shows a detail of a normalised photograph by both ways."""
     photograph = faults.photographs()["coins"]
     gray = faults.gray_levels(photograph)
     detail = (slice(98, 166), slice(22, 128))
@@ -81,8 +83,8 @@ def draw_aliasing() -> Figure:
     return plotting.show_lines(np.arange(61), lines, xlabel="pixel", ylabel="grey level")
 
 
-def draw_halo() -> Figure:
-    """Draws a flat grey image after normalisation by both ways."""
+def show_halo() -> Gallery:
+    """Shows a flat grey image after normalisation by both ways."""
     flat = np.full((72, 96), 128.0)
     normalized = [flat - faults.low_band(flat, ours=ours) for ours in WAYS.values()]
     return plotting.show_maps(normalized, list(WAYS), symmetric=True, label="grey levels")
@@ -105,13 +107,13 @@ def draw_opinions() -> Figure:
     return figure
 
 
-FIGURES: dict[str, Callable[[], Figure]] = {
-    "pipeline.png": plotting.draw_pipeline,
-    "original-impulse.png": draw_impulse,
-    "original-relief.png": draw_relief,
-    "original-aliasing.png": draw_aliasing,
-    "original-halo.png": draw_halo,
-    "opinions.png": draw_opinions,
+FIGURES: dict[str, Callable[[], Figure | Gallery]] = {
+    "pipeline.svg": plotting.draw_pipeline,
+    "original-impulse.html": show_impulse,
+    "original-relief.html": show_relief,
+    "original-aliasing.svg": draw_aliasing,
+    "original-halo.html": show_halo,
+    "opinions.svg": draw_opinions,
 }
 
 
@@ -146,4 +148,8 @@ if __name__ == "__main__":
     else:
         PAGE_FIGURES.mkdir(exist_ok=True)
         for name, draw in FIGURES.items():
-            draw().savefig(PAGE_FIGURES / name, dpi=150)
+            figure = draw()
+            if isinstance(figure, Gallery):
+                (PAGE_FIGURES / name).write_text(figure._repr_html_(), encoding="utf-8")
+            else:
+                figure.savefig(PAGE_FIGURES / name, metadata={"Date": None})

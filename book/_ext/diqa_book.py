@@ -19,6 +19,8 @@ import book_icons
 import book_pages
 from book_inputs import EXECUTION, FIGURES, inputs_key
 from docutils import nodes
+from jupyter_cache import get_cache
+from jupyter_cache.executors import load_executor
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
@@ -44,6 +46,21 @@ def choose_execution(app: Sphinx, config: Config) -> None:
         if old.name != key:
             shutil.rmtree(old, ignore_errors=True)
     config.nb_execution_cache_path = str(caches / key)
+
+
+def run_chapters(app: Sphinx) -> None:
+    """Executes the chapters that have no outputs yet, as many at a time as there are cores.
+
+    Sphinx would execute one after the other. What fails here is executed again by Sphinx, which
+    says why.
+    """
+    if app.config.nb_execution_mode != "cache":
+        return
+    cache = get_cache(app.config.nb_execution_cache_path)
+    for chapter in sorted(Path(app.srcdir, "notebooks").glob("*.ipynb")):
+        cache.add_nb_to_project(str(chapter))
+    executor = load_executor("local-parallel", cache)
+    executor.run_and_cache(timeout=app.config.nb_execution_timeout)
 
 
 def make_figures(app: Sphinx) -> None:
@@ -142,6 +159,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("api-table", ApiTable)
     app.connect("config-inited", choose_execution)
     app.connect("builder-inited", make_figures)
+    app.connect("builder-inited", run_chapters)
     # Before napoleon, which splits the docstring into its sections.
     app.connect("autodoc-process-docstring", read_docstring, priority=400)
     app.connect("html-page-context", remove_outside_scripts, priority=900)

@@ -53,8 +53,6 @@ def available(data_dir: str | PathLike[str] | None = None) -> Catalog:
         A dictionary by name, which prints as a table: whether the database is built on this
         machine ("in part" from a partial copy), how many pictures it has, its score and
         direction, where to get it, and its terms of use.
-
-    Chapter: notebooks/01-building-the-dataset.ipynb
     """
     root = _path(data_dir)
     return Catalog(
@@ -191,8 +189,6 @@ def verify(
     Raises:
         ValueError: If the database is not known, or is made and not fetched.
         FileNotFoundError: If there are no files at all; tells how to get them.
-
-    Chapter: notebooks/01-building-the-dataset.ipynb
     """
     storage.find_database(name)
     if name == "sample_iqa":

@@ -16,8 +16,6 @@ class Scale:
         lowest: Smallest score that there can be.
         highest: Largest score that there can be.
         higher_is_better: True for a MOS, False for a DMOS.
-
-    Chapter: notebooks/01-building-the-dataset.ipynb
     """
 
     lowest: float

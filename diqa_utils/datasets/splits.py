@@ -39,8 +39,6 @@ def split_by_reference(
     Raises:
         ValueError: If there are fewer references than parts, no parts at all, or a share is not
             greater than zero.
-
-    Chapter: notebooks/01-building-the-dataset.ipynb
     """
     references = sorted(set(reference_ids))
     if len(references) < len(parts):
@@ -121,8 +119,6 @@ def k_folds_by_reference(
 
     Raises:
         ValueError: If there are fewer references than folds, or fewer than two folds.
-
-    Chapter: notebooks/01-building-the-dataset.ipynb
     """
     if k < 2:
         raise ValueError(f"k must be at least 2, not {k}: one fold leaves nothing to train on.")
@@ -153,8 +149,6 @@ def set_aside(image_ids: Iterable[str], counts: Mapping[str, int]) -> dict[str, 
 
     Source:
         The SHA-256 is that of the Secure Hash Standard, https://doi.org/10.6028/NIST.FIPS.180-4
-
-    Chapter: notebooks/01-building-the-dataset.ipynb
     """
     ids = list(image_ids)
     for image_id, times in Counter(ids).items():

@@ -21,8 +21,6 @@ class Report:
         rows: Number of rows in the score files.
         pictures: Number of files that were read and decoded, references included.
         problems: One sentence for each fault; empty if all is well.
-
-    Chapter: notebooks/01-building-the-dataset.ipynb
     """
 
     name: str

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from diqa_utils._internal.tensorflow import as_it_is, compiled, untuned
 from diqa_utils.extended import build_extended_score_model, opinions_of
-from diqa_utils.models import build_score_model
+from diqa_utils.models import MeanAndDeviation, build_score_model
 from diqa_utils.ratings.copies import WorseCopies, clear_pairs
 from diqa_utils.ratings.pictures import RatedPictures
 from diqa_utils.ratings.recipe import RatingsRecipe
@@ -211,9 +211,8 @@ class FeaturesTraining:
         self.recipe, self.settings = recipe, recipe.features
         self.pictures, self.rows, self.held_out = pictures, rows, held_out
         self.steps = len(rows) // self.settings.batch_size
-        self.score_model = self.trained = build_score_model(
-            extractor, deviations=self.settings.deviations
-        )
+        pooling = MeanAndDeviation() if self.settings.deviations else None
+        self.score_model = self.trained = build_score_model(extractor, pooling=pooling)
         standardize_features(self.score_model, self._features())
         f_ids = {id(variable) for variable in extractor.trainable_variables}
         variables = self.score_model.trainable_variables

@@ -67,8 +67,6 @@ class DatabasePart:
         manual_dir: Folder or archive that was fetched from the owners.
         partial: Whether to accept a copy that lacks some rows.
         options: What `datasets.load` takes for "folder_iqa" only, such as `scores` and `scale`.
-
-    Chapter: notebooks/11-human-ratings.ipynb
     """
 
     name: str
@@ -159,8 +157,6 @@ def splits(part: DatabasePart, *, repeats: int = 10, seed: int = 0) -> list[Spli
     Raises:
         ValueError: The pictures have no references, there are fewer than three references, or
             `repeats` or `seed` cannot be.
-
-    Chapter: notebooks/11-human-ratings.ipynb
     """
     if seed < 0:
         raise ValueError(f"seed must be zero or more, not {seed}.")
@@ -228,8 +224,6 @@ def evaluate_repeatedly(
         Sheikh, Sabir, Bovik: A Statistical Evaluation of Recent Full Reference Image Quality
             Assessment Algorithms. IEEE Trans. Image Processing 15(11), 2006 (the logistic before
             PLCC and RMSE). https://doi.org/10.1109/TIP.2006.881959
-
-    Chapter: notebooks/11-human-ratings.ipynb
     """
     table = part.table()
     run = {
@@ -290,8 +284,6 @@ def full_reference(part: DatabasePart, *, repeats: int = 10, seed: int = 0) -> l
 
     Raises:
         ValueError: The database cannot be split.
-
-    Chapter: notebooks/11-human-ratings.ipynb
     """
     dataset, references = part.load(), part.table()["reference_id"]
     if "reference_image" not in dataset.element_spec:
@@ -356,8 +348,6 @@ def published(database: str) -> list[dict[str, str]]:
         The results in the order of their sources, each with "database", "method", "srcc", "source"
         and, where the source gives it, "plcc"; numbers as text, with the digits that are printed
         there. Empty where no result is known.
-
-    Chapter: notebooks/11-human-ratings.ipynb
     """
     text = (Path(__file__).parent / "published_results.json").read_text(encoding="utf-8")
     # Numbers stay text, so that 0.840 keeps its last digit.
@@ -376,8 +366,6 @@ def to_markdown(results: Iterable[Result], others: Iterable[dict[str, str]] = ()
     Returns:
         The table, and below it what the intervals are, what was left out and why, and the sources
         of published numbers. A dash stands where a value is not defined or not known.
-
-    Chapter: notebooks/11-human-ratings.ipynb
     """
     results, others = list(results), list(others)
     sources = list(dict.fromkeys(other["source"] for other in others))

@@ -111,8 +111,6 @@ class RatingsRun:
             has no step 1.
         pictures: Folder for the prepared pictures, which runs on the same ones may share; one
             within the folder of the run if None.
-
-    Chapter: notebooks/11-human-ratings.ipynb
     """
 
     part: DatabasePart
@@ -264,8 +262,6 @@ def load_run(folder: str | PathLike[str]) -> tuple[RatingsRun, RatingsRecipe]:
     Raises:
         FileNotFoundError: The folder holds no run.
         ValueError: A file in it is damaged.
-
-    Chapter: notebooks/11-human-ratings.ipynb
     """
     path = Path(folder)
     files = path / RUN_FILE, path / RECIPE_FILE
@@ -300,8 +296,6 @@ def deal_out(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
     Raises:
         ValueError: There are too few pictures or references.
-
-    Chapter: notebooks/11-human-ratings.ipynb
     """
     ids, references = table["image_id"], table["reference_id"]
     if np.array_equal(ids, references):
@@ -368,8 +362,6 @@ def measure(predictor: str | PathLike[str], part: DatabasePart) -> Result:
     Raises:
         ValueError: There is no such predictor or part.
         FileNotFoundError: The database is not there.
-
-    Chapter: notebooks/11-human-ratings.ipynb
     """
     loaded = load_predictor(predictor)
     dataset = part.load()
@@ -412,8 +404,6 @@ def repeat(
 
     Raises:
         ValueError: The database cannot be split, or the folder belongs to another run.
-
-    Chapter: notebooks/11-human-ratings.ipynb
     """
     root, table = Path(folder), part.table()
     clean = None if pristine is None else pristine_pictures(pristine)

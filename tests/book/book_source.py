@@ -29,7 +29,16 @@ PAGES = [ROOT / "index.md", *sorted((ROOT / "book").rglob("*.md"))]
 README = ROOT / "README.md"
 
 # What these directives hold is Markdown as well; what others hold is code or settings.
-TEXT_DIRECTIVES = {"admonition", "dropdown", "figure", "glossary", "note", "tip", "warning"}
+TEXT_DIRECTIVES = {
+    "admonition",
+    "dropdown",
+    "figure",
+    "gallery",
+    "glossary",
+    "note",
+    "tip",
+    "warning",
+}
 
 
 def load_tool(name: str) -> ModuleType:

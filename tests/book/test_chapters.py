@@ -14,8 +14,10 @@ from book_source import (
     syntax_tree,
     tokens,
 )
-from repository_address import ADDRESS, COLAB
+from repository_address import ADDRESS, COLAB, PUBLISHED
 from test_api import public_modules
+
+from diqa_utils.exercises import EXERCISES
 
 MOST_LINES = 24
 SOLUTION_TITLE = '# @title Solution {display-mode: "form"}'
@@ -37,8 +39,9 @@ def bullets(text: str) -> list[str]:
 @every_chapter
 def test_chapter_opens_and_ends_as_the_others(path):
     cells = markdown_cells(path)
-    assert re.match(rf"# .+\n\n\[Open this chapter in Colab\]\({COLAB}", cells[0].source)
-    assert f"({COLAB}notebooks/{path.name})" in cells[0].source
+    read, run = f"{PUBLISHED}notebooks/{path.stem}.html", f"{COLAB}notebooks/{path.name}"
+    links = f"[Read this chapter with its figures]({read}) · [Open it in Colab]({run})"
+    assert re.match(rf"# .+\n\n{re.escape(links)}\n\n", cells[0].source)
     parts = sections("\n\n".join(cell.source for cell in cells))
     assert list(parts)[:2] == SECTIONS_AT_BEGIN
     assert list(parts)[-3:] == SECTIONS_AT_END
@@ -82,9 +85,40 @@ def test_exercises_have_a_stub_and_a_hidden_solution(path):
         assert heading.startswith(f"### Exercise {chapter}.{number}: ")
         tags = [set(cell.tags) - {"nbval-check-output"} for cell in cells]
         assert tags == [{"exercise"}, {"hide-cell", "solution"}], heading
-        check = f'notebook.check("{chapter}.{number}", '
-        assert all(check in cell.source or "check_answer(" in cell.source for cell in cells)
+        check = re.compile(rf"notebook\.check\(\s*\"{chapter}\.{number}\", ")
+        assert all(check.search(cell.source) for cell in cells), heading
         assert cells[1].source.startswith(SOLUTION_TITLE + "\n"), heading
+        assert cells[1].figure["code_prompt_show"] == "Show the solution", heading
+    assert exercises(path)[-1][0].endswith(" (harder)")
+    numbers = {number for number in EXERCISES if number.startswith(f"{chapter}.")}
+    assert numbers == {f"{chapter}.{n}" for n in range(1, len(exercises(path)) + 1)}
+
+
+FOLD = re.compile(
+    r'<details class="(hint|quiz|quiz right)"><summary>([^\n]+)</summary>\n\n(.+?)\n\n</details>',
+    re.DOTALL,
+)
+
+
+@every_chapter
+def test_exercises_have_hints_and_the_summary_begins_with_a_quiz(path):
+    """Folds in plain HTML: they open in the book, in Colab, in Jupyter and on GitHub alike."""
+    parts = sections("\n\n".join(cell.source for cell in markdown_cells(path)))
+    tasks = re.split(r"^### Exercise ", parts["Exercises"], flags=re.MULTILINE)[1:]
+    for task in tasks:
+        titles = [title for kind, title, _ in FOLD.findall(task) if kind == "hint"]
+        assert titles
+        assert titles == [f"Hint {n}" for n in range(1, len(titles) + 1)]
+    quiz = re.split(r"^- ", parts["What you have learnt"], flags=re.MULTILINE)[0]
+    _, *questions = re.split(r"^(?=\*\*)", quiz.strip() + "\n", flags=re.MULTILINE)
+    assert len(questions) == 3
+    for question in questions:
+        assert re.match(r"\*\*[^*]+\?\*\*\n\n", question)
+        kinds = [kind for kind, _, _ in FOLD.findall(question)]
+        assert 3 <= len(kinds) <= 4
+        assert kinds.count("quiz right") == 1
+    text = "".join(parts.values())
+    assert text.count("<details") == len(FOLD.findall(text)), "a fold is not as the others are"
 
 
 @every_chapter
@@ -144,3 +178,5 @@ def test_figures_have_caption_name_and_alt_text(path):
             assert figure.get("name", "").startswith("fig-"), f"cell {cell.number}"
             assert "" not in texts, f"cell {cell.number} needs a caption and an alt text"
             assert len(texts) == 2, "the alt text says what is seen, the caption what it means"
+            last = syntax_tree(cell.source).body[-1]
+            assert isinstance(last, ast.Expr), f"cell {cell.number}: the figure is the cell's value"

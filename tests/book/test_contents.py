@@ -162,7 +162,7 @@ def images(markdown: str) -> list[tuple[str, str]]:
     found = []
     for token in [*tokens(markdown), *inline_tokens(markdown)]:
         name, argument, options = directive(token)
-        if name in {"image", "figure"}:
+        if name in {"image", "figure", "gallery"}:
             found.append((argument, options.get("alt", "")))
         elif token.type == "image":
             found.append((str(token.attrs["src"]), token.content))

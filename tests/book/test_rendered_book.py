@@ -62,7 +62,8 @@ LOOK = r"""searchBoxes => {
             .map(element => element.textContent.slice(0, 60)),
         broken: images.filter(image => !image.naturalWidth).map(describe),
         unnamed: images.filter(image => !(image.getAttribute('alt') || '').trim()).map(describe),
-        altered: images.filter(image => image.closest('article'))
+        // Charts take the colours of the page.
+        altered: images.filter(image => image.closest('article') && !/\.svg$/.test(image.src))
             .filter(image => getComputedStyle(image).filter !== 'none').map(describe),
         sideways: root.scrollWidth > innerWidth ? [`${root.scrollWidth} > ${innerWidth}`] : [],
         code: [...document.querySelectorAll('.bd-article pre')]

@@ -97,7 +97,7 @@ _DETAILS = tuple(
     for colour in (("luma", *CHROMA) if scale else ("luma",))
 )
 
-#: The names of what is measured of the picture as a whole: the first of `STATISTICS`.
+#: The names of what is measured of the picture as a whole, the first of `STATISTICS`.
 OF_WHOLE = (
     *(f"{moment} of {name}" for moment in MOMENTS for name, _ in _MAPS),
     *(f"share of pixels {share}" for share in _SHARES),

@@ -34,7 +34,7 @@ QUALITY = 5
 SLIDER = """
 <p class="landing-score landing-whole">As taken<br><strong>{whole}</strong></p>
 <p class="landing-score landing-damaged">JPEG, quality {quality}<br><strong>{damaged}</strong></p>
-<input type="range" min="0" max="100" value="50" aria-label="How much of the photograph is undamaged"
+<input type="range" min="0" max="100" value="50" aria-label="Undamaged part of the photograph"
   oninput="this.parentElement.style.setProperty('--cut', this.value + '%')">
 <div class="landing-line" aria-hidden="true"></div>
 """

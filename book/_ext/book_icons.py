@@ -12,7 +12,10 @@ from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 
 #: What the theme calls its fonts and the weight of each, by the name of the file.
-FONTS = {"fa-solid-900": ("Font Awesome 6 Free", 900), "fa-brands-400": ("Font Awesome 6 Brands", 400)}
+FONTS = {
+    "fa-solid-900": ("Font Awesome 6 Free", 900),
+    "fa-brands-400": ("Font Awesome 6 Brands", 400),
+}
 
 FACE = """@font-face {{
   font-family: "{0}";

@@ -64,8 +64,10 @@ def adapt_tables(
     numbers = itertools.count(1)
     body = re.sub(
         '<div class="pst-scrollable-table-container">',
-        lambda match: f'{match[0][:-1]} tabindex="0" role="region" aria-label='
-        f'"Table {next(numbers)} of this page">',
+        lambda match: (
+            f'{match[0][:-1]} tabindex="0" role="region" aria-label='
+            f'"Table {next(numbers)} of this page">'
+        ),
         context.get("body", ""),
     )
     context["body"] = re.sub(r"<th\b([^>]*)>(\s*(?:<p>\s*</p>)?\s*)</th>", r"<td\1>\2</td>", body)
@@ -95,7 +97,9 @@ class AuthorYearLabels(BaseLabelStyle):
     def format_labels(self, sorted_entries: list[Entry]) -> list[str]:
         """Returns a label for each entry; a letter tells those apart that would be the same."""
         labels = [self.format_label(entry) for entry in sorted_entries]
-        letters = [chr(ord("a") + labels[:place].count(label)) for place, label in enumerate(labels)]
+        letters = [
+            chr(ord("a") + labels[:place].count(label)) for place, label in enumerate(labels)
+        ]
         return [
             label + letter if labels.count(label) > 1 else label
             for label, letter in zip(labels, letters, strict=True)

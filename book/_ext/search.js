@@ -9,9 +9,12 @@ var Scorer = {
   partialTitle: 7,
   term: 5,
   partialTerm: 2,
-  // A chapter before the pages that look things up; the head of a chapter before its sections.
-  score: ([page, title, anchor, , score]) =>
-    score + (page.startsWith("notebooks/") ? (anchor ? 20 : 30) : page.startsWith("book/api/") ? 0 : 5),
+  // A chapter before the pages that look things up, most of all one that is named after the words.
+  score: ([page, title, anchor, , score]) => {
+    const words = (new URLSearchParams(location.search).get("q") || "").trim().toLowerCase();
+    const named = words && title.toLowerCase().includes(words) ? 20 : 0;
+    return score + (page.startsWith("notebooks/") ? named + (anchor ? 20 : 30) : 0);
+  },
 };
 
 // The text of a page, without the table of contents that the theme keeps for printing, and without code.
@@ -20,6 +23,6 @@ document.addEventListener("DOMContentLoaded", () => {
     const page = new DOMParser().parseFromString(html, "text/html");
     const article = page.querySelector("article") || page.body;
     const part = (anchor && article.querySelector(anchor)) || article;
-    return [...part.querySelectorAll("p")].map((paragraph) => paragraph.textContent).join(" ");
+    return [...part.querySelectorAll("p:not(.reading-time)")].map((paragraph) => paragraph.textContent).join(" ");
   };
 });

@@ -66,7 +66,7 @@ def browser() -> Iterator[Browser]:
 
 
 class _Pages(http.server.SimpleHTTPRequestHandler):
-    """Serves the book as GitHub Pages does: below its name, and with a page for what is not there."""
+    """Serves the book as GitHub Pages does: below its name, with a page for wrong addresses."""
 
     def translate_path(self, path: str) -> str:
         return super().translate_path(path.removeprefix(f"/{NAME}"))

@@ -215,7 +215,7 @@ def test_a_wrong_address_of_any_depth_gets_a_page_with_styles_and_links(
         page.locator("article h1", has_text="Page not found").wait_for()
         page.locator("nav a[href$='04-reliability-maps.html']").first.click()
         page.locator("article h1", has_text="Reliability maps").wait_for()
-    assert [text for text in problems["failed"] if "no/such/page.html: 404" not in text] == []
+    assert [text for text in problems["failed"] if not text.endswith("/no/such/page.html")] == []
 
 
 def test_a_page_printed_from_the_dark_is_light_and_unfolded(
@@ -260,7 +260,9 @@ def test_pages_of_the_method_are_light(
             page.goto(f"{book_address}/{name}", wait_until="networkidle")
             page.evaluate(SETTLE)
         if sum(sent.values()) > MOST_BYTES:
-            heavy.append(f"{name}: {sum(sent.values()):,} bytes, most of all {max(sent, key=sent.get)}")
+            heavy.append(
+                f"{name}: {sum(sent.values()):,} bytes, most of all {max(sent, key=sent.get)}"
+            )
     assert not heavy, "\n".join(heavy)
 
 
@@ -284,33 +286,56 @@ def test_no_output_names_a_folder_of_the_builder(book_folder: Path) -> None:
     for path in book_folder.glob("notebooks/*.html"):
         html = path.read_text(encoding="utf-8")
         outputs = re.findall(r'<div class="output .*?</div>\s*</div>', html, re.DOTALL)
-        folders = re.findall(r"[\s\"'(](/(?:tmp|work|home|root)/[^\s<]*|\S*\.cache/\S*)", "".join(outputs))
+        folders = re.findall(
+            r"[\s\"'(](/(?:tmp|work|home|root)/[^\s<]*|\S*\.cache/\S*)", "".join(outputs)
+        )
         assert not folders, f"{path.name} shows {folders}"
 
 
 # Who cannot see, or does without a mouse
 
-#: What axe-core finds in the theme and in Sphinx's extensions: the rule, and a part of the selector.
-NOT_OURS = {
+#: What axe-core finds in others' work: the rule, and what the element's HTML contains.
+NOT_OURS = (
+    # The theme's sidebar, and its title for printing, which the page for wrong addresses lacks.
+    ("summary-name", "toctree-toggle"),
+    ("region", "logo__image"),
+    ("region", "sidebar-primary-item"),
+    ("empty-heading", "<h1></h1>"),
+    # sphinxcontrib-bibtex's list.
+    ("aria-allowed-role", "doc-biblioentry"),
+    ("aria-deprecated-role", "doc-biblioentry"),
+    ("aria-required-children", "citation-list"),
+    # Sphinx's signatures of functions on many lines.
+    ("definition-list", "<dl>"),
+)
+
+#: All rules once; those again whose result depends on the theme, or on the width. The sources that
+#: sphinx.ext.viewcode shows are not asked: their colours are its own.
+AXE = {
+    "desktop": (DESKTOP, "light", {"resultTypes": ["violations"]}),
+    "dark": (DESKTOP, "dark", {"runOnly": ["color-contrast"]}),
+    "phone": (PHONE, "light", {"runOnly": ["scrollable-region-focusable"]}),
 }
 
 
-@pytest.fixture(scope="module")
-def violations(browser: Browser, book_address: str, pages: list[str]) -> list[str]:
-    """What axe-core finds: all rules on a desktop in light, and what may differ elsewhere."""
-    looks = (
-        (DESKTOP, "light", {}),
-        (DESKTOP, "dark", {"runOnly": ["color-contrast"]}),
-        (PHONE, "light", {"runOnly": ["scrollable-region-focusable", "target-size"]}),
-    )
+@pytest.mark.parametrize(("size", "theme", "options"), AXE.values(), ids=AXE)
+def test_axe_finds_nothing_of_ours(
+    browser: Browser,
+    book_address: str,
+    pages: list[str],
+    size: dict[str, int],
+    theme: str,
+    options: dict[str, list[str]],
+) -> None:
     found = []
-    for size, theme, options in looks:
-        with lone_page(browser, size, book_address, defaultdict(list)) as page:
-            for name in [page for page in pages if not page.startswith("_modules/")]:
-                page.goto(f"{book_address}/{name}", wait_until="load")
-                page.evaluate(SETTLE)
-                page.evaluate(SET_THEME, theme)
-                for violation in Axe().run(page, options=options).response["violations"]:
-                    for node in violation["nodes"]:
-                        found.append((violation["id"], str(node["target"]), f"{name}, {theme}"))
-    return found
+    with lone_page(browser, size, book_address, defaultdict(list)) as page:
+        for name in [page for page in pages if not page.startswith("_modules/")]:
+            page.goto(f"{book_address}/{name}", wait_until="load")
+            page.evaluate(SETTLE)
+            page.evaluate(SET_THEME, theme)
+            for violation in Axe().run(page, options=options).response["violations"]:
+                for html in [node["html"] for node in violation["nodes"]]:
+                    rule = violation["id"]
+                    if not any(rule == known and part in html for known, part in NOT_OURS):
+                        found.append(f"{name}: {rule}: {html[:200]}")
+    assert not found, "\n".join(found)

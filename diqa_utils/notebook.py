@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "results", "setup", "show_source"]
 
-#: How the book's charts look. Eleven points in a figure 6.4 inches wide can still be read when a
+#: How the book's charts look. Twelve points in a figure 6.4 inches wide can still be read when a
 #: telephone shows the figure 350 pixels wide.
 FIGURE_STYLE: dict[Any, Any] = {
     "figure.dpi": 192,  # twice a page's, for what an SVG holds as pixels
@@ -28,7 +28,7 @@ FIGURE_STYLE: dict[Any, Any] = {
     "figure.figsize": (6.4, 3.8),
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    "font.size": 11,
+    "font.size": 12,
     "axes.titlesize": "medium",
     "axes.grid": False,
     "axes.spines.top": False,

@@ -498,8 +498,13 @@ def _dots(count: int) -> dict[str, Any]:
 
 def _add_legend(figure: Figure) -> None:
     """Adds a legend below the plot, where it hides no data, to be read row by row."""
-    handles, _ = figure.axes[0].get_legend_handles_labels()
-    columns = min(len(handles), 3)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    # Letters that a line takes, a handle with its space being as wide as six.
+    widths = {
+        columns: sum(max(map(len, labels[first::columns])) + 6 for first in range(columns))
+        for columns in range(1, min(len(labels), 3) + 1)
+    }
+    columns = max((columns for columns, width in widths.items() if width <= 70), default=1)
     # Matplotlib fills column after column.
     ordered = [handle for first in range(columns) for handle in handles[first::columns]]
     figure.legend(handles=ordered, loc="outside lower center", ncols=columns, frameon=False)

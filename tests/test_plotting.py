@@ -272,6 +272,15 @@ def test_show_lines_draws_and_names_each_curve():
     assert legend_labels(figure) == ["a", "d", "b", "e", "c"]
 
 
+@pytest.mark.parametrize("length", [1, 20, 50])
+def test_legends_fit_the_width(length):
+    with matplotlib.rc_context(notebook.FIGURE_STYLE):
+        figure = show_lines([1, 2], {name * length: [1, 2] for name in "abc"})
+        figure.draw_without_rendering()
+        legend = figure.legends[0].get_window_extent()
+    assert 0 <= legend.x0 <= legend.x1 <= figure.bbox.width
+
+
 @pytest.mark.parametrize("largest", [10, 1e6])
 def test_show_lines_writes_logarithmic_ticks_in_full(largest):
     lines = {"a": [1, largest]}

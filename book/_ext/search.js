@@ -12,8 +12,9 @@ var Scorer = {
   // A chapter before the pages that look things up, most of all one that is named after the words.
   score: ([page, title, anchor, , score]) => {
     const words = (new URLSearchParams(location.search).get("q") || "").trim().toLowerCase();
-    const named = words && title.toLowerCase().includes(words) ? 20 : 0;
-    return score + (page.startsWith("notebooks/") ? named + (anchor ? 20 : 30) : 0);
+    const named = words && title.toLowerCase().includes(words) ? 50 : 0;
+    // An entry of the index, such as a term of the glossary, has up to 100.
+    return score + (page.startsWith("notebooks/") ? named + (anchor ? 100 : 120) : 0);
   },
 };
 

@@ -99,7 +99,7 @@ class Gallery:
         return f"Gallery of {len(self.titles)}: {', '.join(self.titles)}"
 
     def _repr_html_(self) -> str:
-        return f'<div class="gallery" role="group">\n{self.html}\n</div>'
+        return f'<div class="picture-gallery" role="group">\n{self.html}\n</div>'
 
 
 def show_images(
@@ -196,19 +196,16 @@ def show_overlay(image: Any, error_map: Any) -> Gallery:
 
 
 def show_contact_sheet(
-    families: Mapping[str, Mapping[str, Sequence[Any]]],
-    *,
-    labels: Sequence[str] | None = None,
-    crop: int | None = None,
+    families: Mapping[str, Mapping[str, Sequence[Any]]], *, labels: Sequence[str] | None = None
 ) -> Gallery:
     """Shows many kinds of pictures, a strip of each, in families; two strips stand side by side.
+
+    Parts of 96 pixels keep a page with many pictures light, and show each pixel.
 
     Args:
         families: Kinds of each family, and of each kind the pictures of its strip, equally many
             and of one size, in a shape and range that `show_images` takes.
         labels: Label of each picture of a strip, such as its level.
-        crop: Side in pixels of a square in the middle of each picture, to show it alone and pixel
-            by pixel; 96 keeps a page with many pictures light. The whole pictures if None.
 
     Returns:
         The gallery.
@@ -224,21 +221,15 @@ def show_contact_sheet(
             "A contact sheet needs strips of equally many pictures of one size, not of "
             f"{sorted(counts)} pictures of sizes {sorted(sizes)}."
         )
-    (count,), ((height, width),) = counts, sizes
+    (count,) = counts
     if labels is not None and len(labels) != count:
         raise ValueError(f"There are {len(labels)} labels for {count} pictures in each strip.")
-    side = crop or max(height, width)
-    top, left = max(height - side, 0) // 2, max(width - side, 0) // 2
-    part = np.s_[top : top + side, left : left + side]
-    parts = {
-        family: {
-            kind: [_as_picture(np.asarray(picture)[part]) for picture in strip]
-            for kind, strip in kinds.items()
-        }
+    checked = {
+        family: {kind: [_as_picture(one) for one in strip] for kind, strip in kinds.items()}
         for family, kinds in families.items()
     }
     titles = tuple(kind for kinds in families.values() for kind in kinds)
-    return Gallery(gallery_html.sheet(parts, labels), titles)
+    return Gallery(gallery_html.sheet(checked, labels), titles)
 
 
 def show_slider(galleries: Mapping[str, Gallery], *, label: str) -> Gallery:
@@ -507,8 +498,13 @@ def _dots(count: int) -> dict[str, Any]:
 
 def _add_legend(figure: Figure) -> None:
     """Adds a legend below the plot, where it hides no data, to be read row by row."""
-    handles, _ = figure.axes[0].get_legend_handles_labels()
-    columns = min(len(handles), 3)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    # Letters that a line takes, a handle with its space being as wide as six.
+    widths = {
+        columns: sum(max(map(len, labels[first::columns])) + 6 for first in range(columns))
+        for columns in range(1, min(len(labels), 3) + 1)
+    }
+    columns = max((columns for columns, width in widths.items() if width <= 70), default=1)
     # Matplotlib fills column after column.
     ordered = [handle for first in range(columns) for handle in handles[first::columns]]
     figure.legend(handles=ordered, loc="outside lower center", ncols=columns, frameon=False)

@@ -216,7 +216,6 @@ def train_score_model(
     optimizer = optimizer_for(model, optimizer)
     parts = network_to_fit(model, training, validation, progress)
     network, batches, held_out = parts
-    # The loss has the penalty on large weights too, the history has not.
     network.compile(optimizer=optimizer, loss="mse", metrics=["mse"])
     keeper = KeepBest(Checkpoints(folder, model=model, optimizer=optimizer))
     done, steps = len(keeper.history["loss"]), sum(1 for _ in batches)
@@ -227,6 +226,7 @@ def train_score_model(
         epochs=epochs,
         validation_data=held_out,
         callbacks=[keeper],
+        shuffle=False,  # the batches are shuffled
         verbose="auto" if progress else 0,
     )
     model.set_weights(keeper.best_weights)
@@ -366,6 +366,7 @@ class KeepBest(keras.callbacks.Callback):
             raise ValueError("There are no validation batches: the best epoch is not defined.")
         if losses["val_mse"] < min(self.history["validation_loss"], default=np.inf):
             self.best_weights = self.checkpoints.model.get_weights()
+        # Keras' `loss` has the penalty on large weights too, the history has not.
         self.history["loss"].append(losses["mse"])
         self.history["validation_loss"].append(losses["val_mse"])
         self.checkpoints.save(self.history, self.best_weights)

@@ -12,6 +12,7 @@ matplotlib.use("Agg")
 
 from diqa_utils import notebook
 from diqa_utils._internal.startup import silent_stderr
+from diqa_utils.exercises import EXERCISES, Exercise
 
 START = """
 from diqa_utils import notebook
@@ -128,18 +129,20 @@ def test_show_source_refuses_what_is_no_function_with_a_source(value):
         notebook.show_source(value)
 
 
-# --- check_answer ---------------------------------------------------------------------------------
+# --- check ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def verdict(capsys):
-    """What check_answer prints, as one line."""
+def verdict(monkeypatch):
+    """What `check` says of an answer to a made-up exercise."""
 
-    def check(*arguments, **options):
-        notebook.check_answer(*arguments, **options)
-        printed = capsys.readouterr().out
-        assert printed.count("\n") == 1
-        return printed.strip()
+    def check(answer, solution, *trials, **options):
+        shown = []
+        monkeypatch.setitem(EXERCISES, "0.1", Exercise(solution, trials, **options))
+        monkeypatch.setattr("IPython.display.display", shown.append)
+        notebook.check("0.1", answer)
+        [verdict] = shown
+        return repr(verdict).removeprefix("Exercise 0.1: ")
 
     return check
 
@@ -158,44 +161,44 @@ def verdict(capsys):
     ],
 )
 def test_right_answers_are_right(verdict, answer, expected):
-    assert verdict(answer, expected) == "Right."
+    assert verdict(answer, lambda: expected) == "that is right."
+
+
+@pytest.mark.parametrize("answer", [None, ...])
+def test_an_exercise_that_nobody_has_begun_is_no_failure(verdict, answer):
+    assert verdict(answer, lambda: 3) == "your turn."
+    assert verdict(lambda x: answer, double, (2,)) == "your turn."
 
 
 @pytest.mark.parametrize(
     ("answer", "expected", "message"),
     [
-        (None, 3, "there is no answer yet"),
-        (4, 3, "got 4, and a number is expected, but not this one"),
-        (1, True, "got a number, expected True or False"),
-        ("3", 3, "got a string, expected a number"),
-        ([True], [1], "got an array of truth values of shape (1,), expected an array of numbers"),
+        (4, 3, "Got 4, and a number is expected, but not this one"),
+        (1, True, "Got a number, expected True or False"),
+        ("3", 3, "Got a string, expected a number"),
+        ([True], [1], "Got an array of truth values of shape (1,), expected an array of numbers"),
         ([1, 2, 4], [1, 2, 3], "which is the right shape, but 1 of its 3 values differ"),
-        (["a", "c"], ["a", "b"], "got an array of strings of shape (2,), which is the right shape"),
-        ("noise", "blur", "got noise, and a string is expected, but not this one"),
-        ([[1], [2, 3]], 3, "got a list, expected a number"),
+        (["a", "c"], ["a", "b"], "Got an array of strings of shape (2,), which is the right shape"),
+        ("noise", "blur", "Got noise, and a string is expected, but not this one"),
+        ([[1], [2, 3]], 3, "Got a list, expected a number"),
         ("x y" * 5000, "y", "[...], and a string is expected"),
     ],
 )
 def test_wrong_answers_are_told_what_to_look_at(verdict, answer, expected, message):
-    line = verdict(answer, expected)
-    assert line.startswith("Not yet: ")
-    assert message in line
-    assert len(line) < 300
+    sentence = verdict(answer, lambda: expected)
+    assert sentence.startswith("not quite. ")
+    assert message in sentence
+    assert len(sentence) < 300
 
 
 def test_tolerance_decides_how_near_is_near(verdict):
-    assert verdict(1.01, 1, tolerance=0.1) == "Right."
-    assert verdict(1.01, 1).startswith("Not yet")
-
-
-def test_hint_follows_a_wrong_answer_only(verdict):
-    assert verdict(1, 2, hint="Add one.").endswith("not this one. Hint: Add one.")
-    assert verdict(2, 2, hint="Add one.") == "Right."
+    assert verdict(1.01, lambda: 1, tolerance=0.1) == "that is right."
+    assert verdict(1.01, lambda: 1).startswith("not quite")
 
 
 def test_right_functions_are_right(verdict):
-    assert verdict(lambda a, b: a + b, [3, 7], arguments=[(1, 2), (3, 4)]) == "Right."
-    assert verdict(lambda x: x + x, double, arguments=[1, np.ones(3)]) == "Right."
+    assert verdict(lambda a, b: a + b, np.add, (1, 2), (3, 4)) == "that is right."
+    assert verdict(lambda x: x + x, double, (1,), (np.ones(3),)) == "that is right."
 
 
 def fails(x):
@@ -205,12 +208,31 @@ def fails(x):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (None, "there is no answer yet"),
-        (3, "got a number, expected a function"),
-        (lambda x: ..., "in trial 1 of 2, there is no answer yet"),
-        (fails, "in trial 1 of 2, it raised ValueError: bad value. Details."),
-        (lambda x: x * x, "in trial 2 of 2, got 9, and a number is expected, but not this one"),
+        (3, "Got a number, expected a function"),
+        (fails, "In trial 1 of 2, it raised ValueError: bad value. Details."),
+        (lambda x: x * x, "In trial 2 of 2, got 9, and a number is expected, but not this one"),
     ],
 )
 def test_wrong_functions_are_told_what_to_look_at(verdict, function, message):
-    assert verdict(function, double, arguments=[2, 3]).startswith(f"Not yet: {message}")
+    assert verdict(function, double, (2,), (3,)).startswith(f"not quite. {message}")
+
+
+def test_a_function_that_writes_into_its_arguments_leaves_the_trials_alone(verdict):
+    numbers = np.ones(3)
+
+    def spoil(x):
+        x *= 5
+
+    assert verdict(spoil, double, (numbers,)) == "your turn."
+    assert numbers.tolist() == [1, 1, 1]
+
+
+def test_an_exercise_that_does_not_exist_is_named():
+    with pytest.raises(ValueError, match=r"There is no exercise '99.1': name one of 1.1"):
+        notebook.check("99.1", 3)
+
+
+def test_a_verdict_is_a_coloured_line_of_html():
+    html = notebook.Verdict("a < b", "#123456")._repr_html_()
+    assert "a &lt; b" in html
+    assert "#123456" in html

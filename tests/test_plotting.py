@@ -225,20 +225,18 @@ def test_show_overlay_lays_the_enlarged_map_over_the_grey_picture(photograph, gr
 # --- show_contact_sheet ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("crop", [None, 20, 100])
-def test_show_contact_sheet_shows_every_picture_or_its_middle(photograph, crop):
+def test_show_contact_sheet_shows_and_names_every_picture(photograph):
     gray = photograph[..., 0] / 255
     families = {
         "one": {"a": [photograph, 255 - photograph]},
         "two": {"b": [gray, tf.constant(gray)], "c": [gray, gray]},
     }
     labels = ["weak", "strong"]
-    page = Page(plotting.show_contact_sheet(families, labels=labels, crop=crop))
+    page = Page(plotting.show_contact_sheet(families, labels=labels))
     assert page.texts == ["From left to right: weak, strong.", "one", "a", "two", "b", "c"]
     names = [f"{kind}, {label}" for kind in "abc" for label in labels]
     assert [image.alt for image in page.all("img")] == names
-    part = {None: np.s_[:, :], 20: np.s_[10:30, 70:90], 100: np.s_[:, 30:130]}[crop]
-    np.testing.assert_array_equal(page.pictures[1], 255 - photograph[part])
+    np.testing.assert_array_equal(page.pictures[1], 255 - photograph)
 
 
 # --- show_slider ----------------------------------------------------------------------------------
@@ -272,6 +270,15 @@ def test_show_lines_draws_and_names_each_curve():
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("x", "y")
     # To be read row by row, where Matplotlib fills columns.
     assert legend_labels(figure) == ["a", "d", "b", "e", "c"]
+
+
+@pytest.mark.parametrize("length", [1, 20, 50])
+def test_legends_fit_the_width(length):
+    with matplotlib.rc_context(notebook.FIGURE_STYLE):
+        figure = show_lines([1, 2], {name * length: [1, 2] for name in "abc"})
+        figure.draw_without_rendering()
+        legend = figure.legends[0].get_window_extent()
+    assert 0 <= legend.x0 <= legend.x1 <= figure.bbox.width
 
 
 @pytest.mark.parametrize("largest", [10, 1e6])

@@ -20,7 +20,7 @@ from sphinx.util.osutil import relative_uri
 from diqa_utils._internal.gallery_html import FEW_PIXELS
 
 #: How `Gallery` begins.
-GALLERY = '<div class="gallery" role="group"'
+GALLERY = '<div class="picture-gallery" role="group"'
 PICTURE = re.compile(
     r'<img (?P<rest>[^>]*width="(?P<width>\d+)"[^>]*)src="data:image/webp;base64,(?P<data>[^"]+)">'
 )

@@ -25,7 +25,7 @@ FEW_PIXELS = 128
 
 #: Shows the gallery at the place that the slider stands at.
 ON_INPUT = (
-    "const all = this.closest('.slider').querySelectorAll('[data-value]'); "
+    "const all = this.closest('.picture-slider').querySelectorAll('[data-value]'); "
     "all.forEach((one, place) => { "
     "one.style.visibility = place == this.value ? 'visible' : 'hidden'; }); "
     "const value = all[this.value].dataset.value; "
@@ -101,8 +101,8 @@ def slider(galleries: Mapping[str, str], label: str) -> str:
     values = [escape(value) for value in galleries]
     middle = len(values) // 2
     html = [
-        '<div class="slider">',
-        "<style>@media print, (scripting: none) { .slider input { display: none } }</style>",
+        '<div class="picture-slider">',
+        "<style>@media print, (scripting: none) { .picture-slider input { display: none }}</style>",
         '<label style="display: flex; flex-wrap: wrap; gap: 0.5em; margin-bottom: 0.5em">',
         f"<span>{escape(label)}:</span><strong>{values[middle]}</strong>",
         f'<input type="range" min="0" max="{len(values) - 1}" value="{middle}"',

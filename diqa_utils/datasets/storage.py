@@ -388,7 +388,7 @@ def _build(builder: tfds.core.DatasetBuilder, name: str) -> None:
                 shutil.rmtree(half_made)
             if builder.data_path.exists():  # another process has built it meanwhile
                 return
-            print(f"Building {name} in {folder}: once{how_long}.")
+            print(f"Building {name}: once{how_long}.")
             tfds.disable_progress_bar()
             with contextlib.redirect_stdout(io.StringIO()):  # it speaks of a download
                 builder.download_and_prepare()

@@ -380,7 +380,14 @@ def to_markdown(results: Iterable[Result], others: Iterable[dict[str, str]] = ()
         number = sources.index(other["source"]) + 1
         place = [f"published [{number}]", other["database"], other["method"], OVERALL, UNDEFINED]
         cells.append([*place, other["srcc"], other.get("plcc", UNDEFINED), UNDEFINED, UNDEFINED])
-    head = ["", "database", "method", "pictures", "images", *(name.upper() for name in METRICS)]
+    head = [
+        "numbers",
+        "database",
+        "method",
+        "pictures",
+        "images",
+        *(name.upper() for name in METRICS),
+    ]
     lines = ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *cells]]
     notes = [f"{result.database}, {result.method}: {result.interval}." for result in results]
     notes += [sentence for result in results for sentence in result.left_out]

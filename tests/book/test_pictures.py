@@ -97,7 +97,7 @@ def test_the_slider_is_moved_by_the_keyboard(browser, slider):
     handle.press("ArrowRight")
     assert titles.all_inner_texts() == ["p = 0.5"]
     assert handle.get_attribute("aria-valuetext") == "0.5"
-    assert page.locator(".slider strong").inner_text() == "0.5"
+    assert page.locator(".picture-slider strong").inner_text() == "0.5"
     page.emulate_media(media="print")
     assert not handle.is_visible()
     assert titles.all_inner_texts() == ["p = 0.5"]

@@ -347,7 +347,14 @@ def test_markdown_has_measured_rows_first_and_published_ones_marked(rated):
     whole = evaluate_whole(rated, np.arange(360), name="x", resamples=2)
     lines = to_markdown([repeated, whole], published("csiq")).splitlines()
     rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("|")]
-    assert rows[0] == ["database", "method", "pictures", "images", *map(str.upper, METRICS)]
+    assert rows[0] == [
+        "numbers",
+        "database",
+        "method",
+        "pictures",
+        "images",
+        *map(str.upper, METRICS),
+    ]
     assert [row[0].split()[0] for row in rows[2:]] == ["measured"] * 6 + ["published"] * 11
     assert rows[2][1:5] == ["folder_iqa", "toy", "overall", str(repeated.rows[0].images)]
     assert rows[2][5] == str(repeated.rows[0].srcc)

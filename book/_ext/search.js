@@ -24,6 +24,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const page = new DOMParser().parseFromString(html, "text/html");
     const article = page.querySelector("article") || page.body;
     const part = (anchor && article.querySelector(anchor)) || article;
-    return [...part.querySelectorAll("p:not(.reading-time)")].map((paragraph) => paragraph.textContent).join(" ");
+    const prose = [...part.querySelectorAll("p:not(.reading-time)")].map((p) => p.textContent).join(" ");
+    return prose || part.textContent;
   };
 });

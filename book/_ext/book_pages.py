@@ -24,6 +24,9 @@ PACE = 200
 #: What `to` or a dash joins to a range, or a number and what follows it in brackets.
 INTERVAL = re.compile(r"[-−\d.,%]+ ?(to|–|±) ?[-−\d.,%]+|[-−\d.,%]+ \([^a-z]*\)")
 
+#: An interval's ends in brackets, with the space between them.
+ENDS = re.compile(r"(\[[-−\d.]+,) ([-−\d.]+\])")
+
 
 def share_address(app: Sphinx, config: Config) -> None:
     """Tells the extensions that need the site's address; `html.baseurl` is its one source."""
@@ -51,10 +54,16 @@ def show_reading_time(
 
 
 def keep_intervals_whole(app: Sphinx, doctree: nodes.document) -> None:
-    """Marks the cells of tables that hold a number with its interval, and no text."""
+    """Marks the cells of tables that hold a number with its interval, and no text.
+
+    A number with its ends in brackets may break, but between the two only: four of them are a row.
+    """
     for cell in doctree.findall(nodes.entry):
         if INTERVAL.fullmatch(cell.astext().strip()):
             cell["classes"].append("interval")
+        for text in [*cell.findall(nodes.Text)]:
+            if ENDS.search(text):
+                text.parent.replace(text, nodes.Text(ENDS.sub("\\1\N{NO-BREAK SPACE}\\2", text)))
 
 
 def adapt_tables(
@@ -110,7 +119,8 @@ class AuthorYearLabels(BaseLabelStyle):
         people = entry.persons.get("author") or entry.persons.get("editor", [])
         names = [" ".join(person.prelast_names + person.last_names) for person in people]
         short = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
-        return f"{short or entry.fields['title']}, {entry.fields['year']}"
+        label = f"{short or entry.fields['title']}, {entry.fields['year']}"
+        return label.translate({ord("{"): None, ord("}"): None})  # of a name that is one word
 
 
 class AuthorYearStyle(Style):

@@ -64,7 +64,9 @@ def rows(
     else:
         scaled = natural if columns > 2 else round(1.5 * natural)
         width = min(max(scaled, 160), WIDEST if count > 1 else WIDEST_ALONE)
-    html = [f'<div style="{grid(columns, width)}">']
+    # Titles stand on one line, and so do pictures of one shape.
+    alike = len({picture.shape[:2] for picture in pictures}) == 1
+    html = [f'<div style="{grid(columns, width)}; align-items: {"end" if alike else "start"}">']
     below = bars if len(bars) == count else [""] * count
     for picture, name, bar in zip(pictures, names, below, strict=True):
         above = "" if titles is None else title(name)
@@ -158,7 +160,7 @@ def grid(columns: int, width: int, least: str = f"{LEAST}px") -> str:
     gaps = GAP * (columns - 1) + 1  # the one is for rounding
     share = f"(100% - {gaps}px) / {columns}"
     return (
-        f"display: grid; gap: {GAP}px; align-items: end; margin-bottom: {GAP}px; "
+        f"display: grid; gap: {GAP}px; margin-bottom: {GAP}px; "
         f"max-width: {columns * width + gaps}px; "
         f"grid-template-columns: repeat(auto-fill, minmax(max({least}, {share}), 1fr))"
     )

@@ -20,7 +20,7 @@ from diqa_utils.datasets.sample_iqa.sample_iqa_dataset_builder import (
 )
 from diqa_utils.distortions import LEVELS
 
-MARKER = re.compile(r"<!--\s*results:\s*(\S+?)\.json#(\S+?)\s*(?:\|\s*)?(percent)?\s*-->")
+MARKER = re.compile(r"<!--\s*results:\s*(\S+?)\.json#(\S+?)(?:\s+(percent))?\s*-->")
 NUMBER = re.compile(r"(?<![\w.])[-−]?(?:\d+(?:[,\u202f]\d{3})+(?:\.\d+)?|\d*\.?\d+)")
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 

@@ -143,6 +143,12 @@ def test_show_images_arranges_the_pictures_of_a_batch_in_columns(count, columns,
     assert page.all("img")[0].alt == "picture 1"
 
 
+@pytest.mark.parametrize(("height", "expected"), [(8, "end"), (20, "start")])
+def test_titles_of_pictures_of_several_shapes_stand_on_one_line(height, expected):
+    page = Page(plotting.show_images([np.zeros((8, 8)), np.zeros((height, 8))], ["a", "b"]))
+    assert f"align-items: {expected}" in page.all("div")[1].style
+
+
 def test_small_pictures_stay_small_and_show_their_pixels():
     few, many = (Page(plotting.show_images(np.zeros((size, size)))) for size in (64, 400))
     assert "max-width: 193px" in few.all("div")[1].style

@@ -24,8 +24,8 @@ PACE = 200
 #: What `to` or a dash joins to a range, or a number and what follows it in brackets.
 INTERVAL = re.compile(r"[-−\d.,%]+ ?(to|–|±) ?[-−\d.,%]+|[-−\d.,%]+ \([^a-z]*\)")
 
-#: An interval's ends in brackets, with the space between them.
-ENDS = re.compile(r"(\[[-−\d.]+,) ([-−\d.]+\])")
+#: An interval's ends in brackets.
+ENDS = re.compile(r"[\[(][-−\d.]+(?:,| to) [-−\d.]+[\])]")
 
 
 def share_address(app: Sphinx, config: Config) -> None:
@@ -63,7 +63,8 @@ def keep_intervals_whole(app: Sphinx, doctree: nodes.document) -> None:
             cell["classes"].append("interval")
         for text in [*cell.findall(nodes.Text)]:
             if ENDS.search(text):
-                text.parent.replace(text, nodes.Text(ENDS.sub("\\1\N{NO-BREAK SPACE}\\2", text)))
+                whole = ENDS.sub(lambda ends: ends[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
+                text.parent.replace(text, nodes.Text(whole))
 
 
 def adapt_tables(

@@ -16,7 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 #: The line of a chapter that leads readers elsewhere to these very pages.
-LINK_LINE = ("Read this chapter with its figures", "Open this chapter in Colab")
+LINK_LINE = "Read this chapter with its figures"
 
 #: Words that one reads in a minute.
 PACE = 200

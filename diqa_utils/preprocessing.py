@@ -94,7 +94,8 @@ def low_frequency(gray: Any) -> tf.Tensor:
     """
     height, width = tf.unstack(tf.shape(gray)[1:3])
     low = expand_twice(reduce_twice(gray))[:, :height, :width]
-    return tf.ensure_shape(low, gray.shape)
+    low.set_shape(gray.shape)
+    return low
 
 
 def reduce_twice(batch: tf.Tensor) -> tf.Tensor:
@@ -103,7 +104,7 @@ def reduce_twice(batch: tf.Tensor) -> tf.Tensor:
     Four pixels of a row count as channels of one: a convolution is slow where it has only one.
     """
     number, *sides, _ = tf.unstack(tf.shape(batch))
-    margins = [[MARGIN_BEFORE, MARGIN_AFTER + -side % 4] for side in sides]
+    margins = [[MARGIN_BEFORE, MARGIN_AFTER + 3 - (side + 3) % 4] for side in sides]
     padded = tf.pad(batch, [[0, 0], *margins, [0, 0]], mode="REFLECT")
     in_fours = tf.reshape(padded, [number, tf.shape(padded)[1], -1, 4])
     across = tf.nn.conv2d(in_fours, REDUCE_ACROSS, strides=1, padding="VALID")

@@ -32,6 +32,7 @@ __all__ = [
     "image_statistics",
     "region_positions",
     "region_sums",
+    "statistics_of_batch",
     "statistics_of_sums",
 ]
 
@@ -138,6 +139,7 @@ _MAPS_AT_ONCE = (
     *(sum(at == scale for _, at in _MAPS[len(COLOURS) :]) for scale in SCALES),
 )
 
+#: What powers of the maps are taken about, unless something else is said.
 ABOUT_ZERO = np.zeros(len(_MAPS), np.float32)
 
 #: (top, left, height, width) of a part of a picture, in pixels.
@@ -176,9 +178,29 @@ def image_statistics(picture: Any) -> tf.Tensor:
     Chapter: notebooks/11-human-ratings.ipynb
     """
     batch = to_unit_range(as_batch(picture, name="picture", channels=(3,)), name="picture")
-    height, width = tf.shape(batch)[1], tf.shape(batch)[2]
-    sums = region_sums(batch, (0, 0, height, width), (0, 0), (height, width))
-    return like(statistics_of_sums(sums, region_positions(height, width)), picture)
+    return like(statistics_of_batch(batch), picture)
+
+
+def statistics_of_batch(pictures: tf.Tensor, *, dtype: tf.DType = tf.float64) -> tf.Tensor:
+    """Returns the statistics of pictures that fit into memory as a whole.
+
+    Args:
+        pictures: float32 (N, H, W, 3) in 0..1.
+        dtype: Precision of the moments. In float32 the pictures are measured twice, the second time
+            about their means, which loses digits only where they are flat everywhere.
+
+    Returns:
+        float32 (N, 448), as `image_statistics` has them.
+    """
+    height, width = tf.shape(pictures)[1], tf.shape(pictures)[2]
+    whole = (0, 0, height, width), (0, 0), (height, width)
+    positions = region_positions(height, width)
+    sums, centres = region_sums(pictures, *whole), ABOUT_ZERO
+    if dtype == tf.float32:
+        means = tf.reduce_sum(sums, axis=[1, 2]) / tf.reduce_sum(positions, axis=[0, 1])
+        centres = tf.reduce_mean(means, axis=0)[: len(_MAPS)]
+        sums = region_sums(pictures, *whole, centres=centres)
+    return statistics_of_sums(sums, positions, centres=centres, dtype=dtype)
 
 
 def region_sums(
@@ -321,6 +343,9 @@ _SCALE_OF = [
     *[scale for _, scale in _DETAILS],
     *[scale for scale in SCALES for _ in ("across", "down")],
 ]
+
+#: How many numbers `region_sums` gives of a region.
+SUMS = len(_SCALE_OF)
 
 # Below, planes and maps are (N, C, H, W): so each can be taken, blurred and summed by itself.
 

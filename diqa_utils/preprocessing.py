@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from diqa_utils._internal.checks import MINIMUM_SIZE, scaled, takes_images
+from diqa_utils._internal.arrays import MINIMUM_SIZE
+from diqa_utils._internal.checks import scaled, takes_images
 
 __all__ = ["MINIMUM_SIZE", "low_frequency", "normalize", "to_gray"]
 

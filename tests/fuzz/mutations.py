@@ -1,5 +1,7 @@
 """Damaged copies of a file: what a bad disk, a broken download or a hostile sender makes of it."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 
@@ -43,3 +45,17 @@ def _leave_out(content, start, end, rng):
 
 
 DAMAGES = (_flip_bits, _damage_head, _cut_off, _overwrite, _repeat, _leave_out)
+
+
+def refused(read: Callable[[], object], *names: str) -> bool:
+    """Whether reading a damaged file is refused: in a sentence, with one of these names in it."""
+    try:
+        read()
+    except (ValueError, OSError) as error:
+        refusal = error
+    else:
+        return False
+    assert type(refusal) in (ValueError, FileNotFoundError), refusal
+    assert "\n" not in str(refusal)
+    assert any(name in str(refusal) for name in names), refusal
+    return True

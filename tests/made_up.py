@@ -9,7 +9,7 @@ import importlib
 import io
 import shutil
 import zipfile
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,6 @@ def release(name: str, folder: Path, **settings: Any) -> Path:
     """Makes up the release of a database in a folder."""
     module = f"tests.datasets.test_{name}"
     return importlib.import_module(module).make(folder, **settings)
-
-
-live, tid2008, tid2013, csiq, kadid, biq, own_folder = (
-    partial(release, name)
-    for name in ("live_iqa", "tid2008", "tid2013", "csiq", "kadid10k", "biq2021", "folder_iqa")
-)
 
 
 def zipped(folder: Path, archive: Path, *, inside: str = "") -> Path:

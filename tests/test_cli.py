@@ -56,7 +56,7 @@ def folder(photographs, tmp_path):
 
 @pytest.fixture
 def rated(tmp_path):
-    return made_up.own_folder(tmp_path / "mes images à moi")
+    return made_up.release("folder_iqa", tmp_path / "mes images à moi")
 
 
 def test_the_module_is_the_command():

@@ -13,7 +13,7 @@ from diqa_utils.datasets.files import DatabaseFiles
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
-    return made_up.own_folder(tmp_path_factory.mktemp("own") / "release")
+    return made_up.release("folder_iqa", tmp_path_factory.mktemp("own") / "release")
 
 
 @pytest.mark.parametrize("form", ["zip", "zip itself", "in a folder", "read only"])
@@ -36,7 +36,7 @@ def test_a_release_is_read_as_it_lies_there(own, tmp_path, form):
 
 
 def test_several_archives_make_one_database(tmp_path):
-    release = made_up.csiq(tmp_path / "release")
+    release = made_up.release("csiq", tmp_path / "release")
     packed = tmp_path / "packed"
     packed.mkdir()
     made_up.zipped(release / "src_imgs", packed / "src_imgs.zip")

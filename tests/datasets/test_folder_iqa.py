@@ -8,7 +8,6 @@ import made_up_case
 import numpy as np
 import openpyxl
 import pytest
-import tensorflow_datasets as tfds
 from PIL import Image
 
 from diqa_utils import datasets, read_image
@@ -35,8 +34,7 @@ class FolderIqaTest(made_up_case.MadeUpTestCase):
     """TFDS's own checks."""
 
     DATASET_CLASS = folder_iqa_dataset_builder.Builder
-    SPLITS = {"train": 4, "test": 2}  # noqa: RUF012 - TFDS reads it from the class
-    make = staticmethod(make)
+    SPLITS = {"train": 4, "test": 2}
 
     def _make_builder(self, config=None):
         settings = {"folder": self.EXAMPLE_DIR, "scale": (1, 5)}
@@ -308,7 +306,3 @@ def test_a_wrong_setting_is_named(tmp_path, settings, error, words):
     folder = make(tmp_path / "own")
     with pytest.raises(error, match=words):
         datasets.load("folder_iqa", manual_dir=folder, data_dir=tmp_path, **settings)
-
-
-if __name__ == "__main__":
-    tfds.testing.test_main()

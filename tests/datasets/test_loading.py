@@ -29,14 +29,14 @@ from diqa_utils.distortions import DISTORTIONS
 @pytest.fixture(scope="module")
 def kadid(tmp_path_factory):
     """A part of KADID-10k: two references, 250 pictures."""
-    return made_up.kadid(tmp_path_factory.mktemp("kadid") / "release", references=2)
+    return made_up.release("kadid10k", tmp_path_factory.mktemp("kadid") / "release", references=2)
 
 
 @pytest.fixture(scope="module")
 def csiq(tmp_path_factory):
     """A folder with CSIQ, built."""
     root = tmp_path_factory.mktemp("csiq")
-    datasets.load("csiq", data_dir=root, manual_dir=made_up.csiq(root / "release"))
+    datasets.load("csiq", data_dir=root, manual_dir=made_up.release("csiq", root / "release"))
     return root
 
 
@@ -132,7 +132,8 @@ def test_parts_are_sliced_and_added_as_tfds_does(csiq, capsys):
 
 
 def test_the_part_that_is_flagged_is_left_out_unless_asked_for(tmp_path):
-    settings = {"data_dir": tmp_path, "manual_dir": made_up.live(tmp_path / "release")}
+    release = made_up.release("live_iqa", tmp_path / "release")
+    settings = {"data_dir": tmp_path, "manual_dir": release}
     parts = datasets.load("live_iqa", **settings)
     assert {name: len(part) for name, part in parts.items()} == {"rated": 779}
     assert len(datasets.load("live_iqa", split="rated+pristine", **settings)) == 982

@@ -241,20 +241,6 @@ def slopes() -> dict[str, float]:
     return {"figures": share(original.ALPHA_OF_FIGURES), "training": share(original.ALPHA)}
 
 
-def table() -> dict[str, Any]:
-    """Images of each database by the tutorial's table, and by those who released it."""
-    images = {
-        "LIVE": (1011, 779),
-        "TID2008": (1701, 1700),
-        "TID2013": (3025, 3000),
-        "CSIQ": (930, 866),
-    }
-    return {
-        name: {"original": {"images": stated}, "release": {"images": released}}
-        for name, (stated, released) in images.items()
-    }
-
-
 # --- Which fault matters most ---------------------------------------------------------------------
 
 #: Faults that can be mended one at a time, while all others stay.
@@ -364,7 +350,7 @@ def no_split() -> dict[str, float]:
 
 MEASUREMENTS: tuple[Callable[[], dict[str, Any]], ...] = (
     *(best_fit, aliasing, halo, display, batch_statistics, pixels_in_target),
-    *(measuring, features, rounding, shuffling, slopes, table, ranking, no_split),
+    *(measuring, features, rounding, shuffling, slopes, ranking, no_split),
 )
 
 

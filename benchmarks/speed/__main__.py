@@ -19,7 +19,7 @@ from benchmarks.speed.timing import in_a_process
 from diqa_utils import notebook
 
 NAME = "speed"
-PARTS = ("ladder", "operations", "normalization", "scoring", "memory")
+PARTS = ("ladder", "operations", "scoring", "memory")
 
 
 def machine() -> dict[str, Any]:

@@ -170,11 +170,6 @@ def test_neighbours_on_the_disk_are_mixed(csiq):
         assert len(set(table["distortion"][start : start + 100])) == 6
 
 
-def test_nobody_waits_for_a_database_to_be_tuned(csiq):
-    pictures = datasets.load("csiq", split="rated", seed=0, data_dir=csiq)
-    assert pictures.options().autotune.enabled is False
-
-
 # Building
 
 
@@ -384,21 +379,6 @@ def test_a_build_that_was_damaged_is_named_and_built_again_once_it_is_deleted(
     assert f"elete {str(place)!r}" in str(caught.value) or "delete that folder" in str(caught.value)
     shutil.rmtree(place)
     assert scores_and_pixels(own) == first
-
-
-def test_a_full_disk_is_named(own, tmp_path):
-    code = (
-        "import resource, sys; from diqa_utils.cli import app;"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)); app()"
-    )
-    made_up.write(own["manual_dir"], "a.png", made_up.picture(1, "bmp", (200, 200)))
-    arguments = ["data", "prepare", "folder_iqa", "--manual-dir", str(own["manual_dir"])]
-    arguments += ["--data-dir", str(tmp_path / "full")]
-    command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert re.search(r"Error: Nothing was built in '.*full.*': .* make room", done.stderr), done
-    assert not list((tmp_path / "full").rglob("*tfrecord*"))
 
 
 def test_a_database_that_its_owners_hand_out_is_not_downloaded(tmp_path):

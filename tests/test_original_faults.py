@@ -113,27 +113,6 @@ def test_with_nothing_mended_the_low_band_is_that_of_the_tutorial():
     np.testing.assert_allclose(band, original.low_frequency(gray), atol=1e-3)
 
 
-def test_mending_does_what_its_name_says():
-    impulse = np.zeros((1, 96, 96, 1), np.float32)
-    impulse[0, 48, 48] = 1
-    rows, columns = np.indices((96, 96))
-    for mended, shift in (("shift", 0), ("aliasing", -1)):
-        places = []
-        for place in np.ndindex(4, 4):
-            band = faults.low_band_mended(tf.roll(impulse, place, (1, 2)), mended)[0, ..., 0]
-            weights = np.roll(band, (-place[0], -place[1]), (0, 1))
-            places.append([np.sum(weights * at) / np.sum(weights) - 48 for at in (rows, columns)])
-        np.testing.assert_allclose(np.mean(places, axis=0), [shift, shift], atol=0.02)
-
-    waves = np.tile(np.sin(2 * np.pi * np.arange(384, dtype=np.float32) / 5), (96, 1))
-    band = faults.low_band_mended(waves[None, ..., None], "aliasing")[0, 24:-24, 24:-24, 0]
-    spectrum = np.abs(np.fft.rfft(np.mean(band, axis=0)[:320]))
-    assert 320 / np.argmax(spectrum) == pytest.approx(5), "what is left of them has their period"
-
-    flat = tf.fill((1, 96, 96, 1), 128.0)
-    np.testing.assert_allclose(faults.low_band_mended(flat, "halo"), flat, rtol=1e-4)
-
-
 def test_faults_are_ranked_by_what_they_do_to_training(measured):
     ranked = measured["ranking"]
     by_image = sorted(faults.MENDABLE, key=lambda fault: -ranked[fault]["normalized"])

@@ -14,7 +14,6 @@ import tensorflow as tf
 
 from diqa_utils.maps import (
     DEFAULT_ALPHA,
-    DEFAULT_EXPONENT,
     average_reliability_map,
     downscale,
     error_map,
@@ -34,11 +33,14 @@ NUMBER, SIZE = 5, (64, 84)
 KEPT = NUMBER * 64 * 84 * 4 * (1 + 2 / 16)
 
 #: Limits with which they are just kept in memory, just kept on disk, or made anew in every epoch.
-IN_MEMORY = {"memory_limit": KEPT, "disk_limit": 0}
-ON_DISK = {"memory_limit": KEPT - 1, "disk_limit": KEPT}
-STREAMING = {"memory_limit": KEPT - 1, "disk_limit": KEPT - 1}
 ALL_WAYS = pytest.mark.parametrize(
-    "limits", [IN_MEMORY, ON_DISK, STREAMING], ids=["memory", "disk", "streaming"]
+    "limits",
+    [
+        {"memory_limit": KEPT, "disk_limit": 0},
+        {"memory_limit": KEPT - 1, "disk_limit": KEPT},
+        {"memory_limit": KEPT - 1, "disk_limit": KEPT - 1},
+    ],
+    ids=["memory", "disk", "streaming"],
 )
 EITHER_STEP = pytest.mark.parametrize(
     "limits",
@@ -136,17 +138,16 @@ class Source:
 
 @pytest.mark.parametrize("settings", [{}, {"exponent": 0.5, "alpha": 10.0}])
 def test_error_map_example_holds_the_maps_at_the_networks_scale(features, settings):
-    exponent = settings.get("exponent", DEFAULT_EXPONENT)
-    alpha = settings.get("alpha", DEFAULT_ALPHA)
+    exponent, alpha = settings.get("exponent", 0.2), settings.get("alpha", DEFAULT_ALPHA)
     normalized, target, reliability = to_error_map_example(image_of(features), **settings)
-    reference = normalize(features["reference_image"][0])
-    distorted = normalize(features["distorted_image"][0])
+    reference, distorted = (
+        normalize(features[f"{kind}_image"][0]) for kind in ("reference", "distorted")
+    )
     np.testing.assert_allclose(normalized, distorted)
     expected = downscale(error_map(reference, distorted, exponent=exponent))
     np.testing.assert_allclose(target, expected)
-    np.testing.assert_allclose(
-        reliability, downscale(average_reliability_map(distorted, alpha=alpha))
-    )
+    expected = downscale(average_reliability_map(distorted, alpha=alpha))
+    np.testing.assert_allclose(reliability, expected)
     assert target.shape == reliability.shape == (16, 21, 1)
 
 
@@ -185,16 +186,18 @@ def test_whole_images_come_in_order_without_a_seed(dataset, features, settings, 
 
 @EITHER_STEP
 def test_score_batches_come_in_order_without_a_seed(dataset, features, limits):
-    batches = list(score_batches(dataset, batch_size=2, alpha=3.0, **limits))
+    batches = score_batches(dataset, batch_size=2, alpha=3.0, **limits)
     assert [len(quality) for _, quality in batches] == [2, 2, 1]
+    pictures = features["distorted_image"]
+    expected = {
+        "normalized": normalize(pictures),
+        "hand_crafted": hand_crafted_features(pictures, alpha=3.0),
+    }
+    for name, values in expected.items():
+        actual = np.concatenate([inputs[name] for inputs, _ in batches])
+        np.testing.assert_allclose(actual, values, atol=1e-6)
     quality = np.concatenate([quality for _, quality in batches])
     np.testing.assert_array_equal(quality, features["quality"])
-    pictures = features["distorted_image"]
-    hand_crafted = np.concatenate([inputs["hand_crafted"] for inputs, _ in batches])
-    expected = hand_crafted_features(pictures, alpha=3.0)
-    np.testing.assert_allclose(hand_crafted, expected, atol=1e-6)
-    normalized = np.concatenate([inputs["normalized"] for inputs, _ in batches])
-    np.testing.assert_allclose(normalized, normalize(pictures), atol=1e-6)
 
 
 @pytest.mark.parametrize("kept", [{}, {"memory_limit": 0}], ids=["streaming", "disk"])
@@ -257,11 +260,9 @@ def test_kept_images_are_read_once_and_others_once_in_every_epoch(features, make
 
 def test_images_of_unknown_number_stream(features):
     source = Source(features)
-    unknown = source.dataset.filter(lambda _: True)
-    batches = score_batches(unknown, batch_size=2, seed=0)
+    batches = score_batches(source.dataset.filter(lambda _: True), batch_size=2, seed=0)
     before = source.reads
-    for _ in range(2):
-        assert len([*batches]) == 3
+    assert [len([*batches]) for _ in range(2)] == [3, 3]
     assert source.reads - before == 2 * NUMBER
 
 
@@ -278,15 +279,6 @@ def test_a_database_of_many_gigabytes_streams(dataset, cache):
 def test_the_number_of_batches_is_known(dataset, patches, number, limits):
     batches = error_map_batches(dataset, batch_size=2, seed=0, **limits, **patches)
     assert len(batches) == number == len([*batches])
-
-
-@ALL_WAYS
-def test_nobody_waits_for_a_pipeline_to_be_tuned(dataset, limits):
-    for batches in (
-        error_map_batches(dataset, batch_size=2, patch_size=48, seed=0, **limits),
-        score_batches(dataset, batch_size=2, seed=0, **limits),
-    ):
-        assert batches.options().autotune.enabled is False
 
 
 # Patches

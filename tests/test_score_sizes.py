@@ -15,15 +15,6 @@ class Contrast:
         return [float(np.std(picture)) for picture in pictures]
 
 
-@pytest.mark.parametrize(("share", "shape"), [(1, (61, 90, 3)), (0.5, (30, 45, 3))])
-def test_pictures_are_shrunk_in_both_directions(share, shape):
-    picture = data.coffee()[:61, :90]
-    small = sizes.shrunk(picture, share)
-    assert small.shape == shape
-    assert small.dtype == np.uint8
-    assert abs(small.mean() - picture.mean()) < 1
-
-
 def test_all_versions_are_scored_at_the_size_asked_for():
     pictures = [data.coffee()[:64, :96], data.astronaut()[:64, :64]]
     scores = sizes.scores_of(Contrast(), pictures, 0.5)

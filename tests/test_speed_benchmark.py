@@ -29,20 +29,6 @@ def test_answers_that_differ_stop_the_benchmark():
         timing.agree("sums", [np.nan], [1.0], tolerance=0.1)
 
 
-def test_ways_are_called_in_turn():
-    calls = []
-    ways = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
-    times = timing.in_turn(ways, rounds=3, warm_up=1)
-    assert calls == ["a", "b"] * 4
-    assert [len(rounds) for rounds in times.values()] == [3, 3]
-
-
-def test_a_ratio_is_the_median_of_the_rounds():
-    times = {"slow": [2.0, 6.0, 4.0], "fast": [1.0, 2.0, 4.0]}
-    expected = {"ratio": 2.0, "ratio_low": 1.0, "ratio_high": 3.0}
-    assert timing.ratios(times, "slow", "fast") == expected
-
-
 def test_operations_are_those_that_tensorflow_counts(monkeypatch):
     monkeypatch.setattr("diqa_utils.models.CONVOLUTIONS", operations.CONVOLUTIONS)
     model = build_error_map_model()

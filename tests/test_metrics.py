@@ -94,6 +94,16 @@ def test_plcc_is_taken_after_the_fit_unless_told_otherwise(pairs):
     assert plcc(predictions, targets) > plcc(predictions, targets, fit=None) + 0.01
 
 
+def test_fit_from_a_given_start_leads_to_the_same_curve(pairs):
+    predictions, targets = pairs
+    start = fit_logistic(predictions, targets)
+    np.testing.assert_allclose(
+        logistic(predictions, fit_logistic(predictions[:50], targets[:50], start=start)),
+        logistic(predictions, fit_logistic(predictions[:50], targets[:50])),
+        atol=0.1,
+    )
+
+
 # What is not defined
 
 

@@ -22,7 +22,6 @@ from diqa_utils.datasets.sample_iqa import sample_iqa_dataset_builder as sample
 from diqa_utils.distortions import distort
 from diqa_utils.metrics import srcc
 from diqa_utils.models import build_score_model
-from diqa_utils.plotting import stretch
 
 NAME = "original_faults"
 
@@ -101,14 +100,9 @@ def aliasing() -> dict[str, Any]:
             "period_out": float(320 / np.argmax(spectrum)),
         }
 
-    def blur_passes(sigma: float) -> float:
-        window = original.gaussian(taps=33, sigma=sigma)
-        return float(abs(np.sum(window * np.exp(2j * np.pi * np.arange(33) / 5))))
-
     middle = slice(original.TAPS // 2 - 3, original.TAPS // 2 + 4)
     return {
         "low_band": either(measure),
-        "blur_passes": {"7/6": blur_passes(7 / 6), "2": blur_passes(2)},
         "mass_within_3": {"two_dimensions": float(original.gaussian()[middle].sum() ** 2)},
     }
 
@@ -123,7 +117,6 @@ def halo() -> dict[str, Any]:
         reliability = original.reliability_map(tf.constant(across, tf.float32))
         return {
             "at_edge": float(across.max()),
-            "in_corner": float(np.abs(normalized).max()),
             "pixels_wide": int(np.sum(across > 1)),
             "reliability": float(np.max(reliability)),
         }
@@ -148,17 +141,8 @@ def halo() -> dict[str, Any]:
 def display() -> dict[str, Any]:
     """What is left of pictures that are rescaled for display."""
     photograph = photographs()["china"]
-    faint = gray_levels(photograph)[..., None] / 255
-    pair = np.stack([faint, 0.45 + 0.1 * faint]).astype(np.float32)
-
-    def stretched(images: np.ndarray, ours: bool) -> np.ndarray:
-        return np.asarray(stretch(images) if ours else original.stretch(images, 0, 1))
-
-    return {
-        "faint_span": either(lambda ours: float(np.ptp(stretched(pair, ours)[1]))),
-        "uint8_values": either(lambda ours: np.unique(stretched(photograph, ours)).size),
-        "uint8_share_of_black": float(np.mean(stretched(photograph, False) == 0)),
-    }
+    black = np.mean(np.asarray(original.stretch(photograph, 0, 1)) == 0)
+    return {"uint8_share_of_black": float(black)}
 
 
 def batch_statistics() -> dict[str, Any]:
@@ -193,16 +177,10 @@ def pixels_in_target() -> dict[str, Any]:
 
 
 def measuring() -> dict[str, Any]:
-    """Photographs kept for testing; and the loss beside the number printed as accuracy."""
-    reference = photographs()["china"][None]
-    distorted = distort(reference[0], "jpeg", 3)[None]
-    _, target, reliability = original.training_example(reference, distorted)
-    nothing = tf.zeros_like(target)
+    """Photographs kept for testing."""
     return {
         "photographs": sum(sample.PARTS),
         "photographs_held_out": {"original": 0, "ours": sum(sample.PARTS[1:])},
-        "loss_of_zero": float(original.loss(target, nothing, reliability)),
-        "accuracy_of_zero": float(original.accuracy(target, nothing)),
     }
 
 
@@ -324,8 +302,8 @@ def no_split() -> dict[str, float]:
     """The agreement of a predictor that only remembers, without a split and with one.
 
     It repeats the quality of the training picture most like the one it sees. Without a split it is
-    asked for its own pictures, or for others of the same photographs; with one, for photographs
-    that it has never seen.
+    asked for other pictures of the same photographs; with one, for photographs that it has never
+    seen.
     """
     parts = {}
     for name in ("train", "test"):
@@ -342,7 +320,6 @@ def no_split() -> dict[str, float]:
     fifth, rest = np.split(shuffled, [len(shuffled) // 5])
     some, others = (tuple(values[rows] for values in parts["train"]) for rows in (fifth, rest))
     return {
-        "own_pictures": agreement(parts["train"], parts["train"]),
         "same_photographs": agreement(others, some),
         "other_photographs": agreement(parts["train"], parts["test"]),
     }

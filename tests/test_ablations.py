@@ -1,7 +1,5 @@
 """The queue of ablations, and the summary of seeds."""
 
-from collections import Counter
-
 import numpy as np
 import pytest
 
@@ -10,14 +8,6 @@ from diqa_utils import notebook
 from diqa_utils.maps import average_reliability_map, downscale, error_map
 from diqa_utils.models import build_error_map_model, build_score_model
 from diqa_utils.preprocessing import normalize, to_gray
-
-
-def test_the_queue_has_every_run_once_and_seed_after_seed():
-    runs = ablations.queue()
-    assert len(set(runs)) == len(runs) == 3 * (6 + 2 * 4 + 6)
-    seeds = [seed for _, _, seed in runs]
-    assert seeds == sorted(seeds[:42]) + sorted(seeds[42:])
-    assert Counter(name for name, _, _ in runs)["whole"] == 3 * len(ablations.SIZES)
 
 
 def test_every_variant_has_a_title_and_results():

@@ -5,7 +5,6 @@ import pytest
 from skimage import data
 
 from benchmarks import score_sizes as sizes
-from diqa_utils import notebook
 
 
 class Contrast:
@@ -32,15 +31,3 @@ def test_summary_tells_falling_scores_from_rising_ones():
     assert summary["clean"] == pytest.approx(0.5)
     assert summary["fall"] == pytest.approx(steps / 3)
     assert summary["jpeg"]["scores"] == pytest.approx(0.9 - steps)
-
-
-def test_results_are_those_of_photographs_that_nobody_learnt_from():
-    measured = notebook.results(sizes.NAME)
-    assert measured["pictures"] == 18
-    for name in sizes.PREDICTORS:
-        assert measured[name].keys() == sizes.SIZES.keys()
-        for summary in measured[name].values():
-            falls = [
-                summary[kind]["scores"][0] - summary[kind]["scores"][5] for kind in sizes.KINDS
-            ]
-            assert np.mean(falls) == pytest.approx(summary["fall"][5], abs=1e-3)

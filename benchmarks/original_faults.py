@@ -21,7 +21,6 @@ from diqa_utils import datasets, maps, preprocessing
 from diqa_utils.datasets.sample_iqa import sample_iqa_dataset_builder as sample
 from diqa_utils.distortions import distort
 from diqa_utils.metrics import srcc
-from diqa_utils.models import build_score_model
 
 NAME = "original_faults"
 
@@ -173,41 +172,6 @@ def pixels_in_target() -> dict[str, Any]:
     return either(measure)
 
 
-# --- Training, and slips of the pen ---------------------------------------------------------------
-
-
-def measuring() -> dict[str, Any]:
-    """Photographs kept for testing."""
-    return {
-        "photographs": sum(sample.PARTS),
-        "photographs_held_out": {"original": 0, "ours": sum(sample.PARTS[1:])},
-    }
-
-
-def features() -> dict[str, Any]:
-    """How many numbers the score is regressed from."""
-    ours = build_score_model().get_layer("features").output
-    return {"numbers": {"original": original.CONVOLUTIONS[-1][0], "ours": ours.shape[-1]}}
-
-
-def rounding() -> dict[str, float]:
-    """What `tf.round(x, 2)` returns: its second argument is a name."""
-    return {"before": 54.37, "after": float(tf.round(54.37, 2))}
-
-
-def shuffling() -> dict[str, Any]:
-    """The memory of LIVE in the tutorial's shuffling, and of what the library keeps of it.
-
-    LIVE has 982 rows, pictures of 768 x 512 as a rule; all fit into the buffer, with reference and
-    distorted picture each. The library keeps, of each of 779 distorted ones, the normalised image
-    and two maps of a sixteenth of its pixels.
-    """
-    rows, images, pixels = 982, 779, 768 * 512
-    held = min(rows, original.SHUFFLE_BUFFER) * 2 * 3 * pixels
-    kept = images * (pixels + 2 * pixels // 16) * 4
-    return {"gigabytes": {"original": held / 1e9, "ours": kept / 1e9}}
-
-
 def slopes() -> dict[str, float]:
     """The share of pixels with r above 0.9, for the slope of the figures and that of training."""
 
@@ -327,7 +291,7 @@ def no_split() -> dict[str, float]:
 
 MEASUREMENTS: tuple[Callable[[], dict[str, Any]], ...] = (
     *(best_fit, aliasing, halo, display, batch_statistics, pixels_in_target),
-    *(measuring, features, rounding, shuffling, slopes, ranking, no_split),
+    *(slopes, ranking, no_split),
 )
 
 

@@ -94,5 +94,14 @@ def cut_short(name):
     return spoil
 
 
+def flip_a_bit(name):
+    def spoil(folder):
+        content = bytearray((folder / name).read_bytes())
+        content[len(content) // 2] ^= 4
+        write(folder, name, bytes(content))
+
+    return spoil
+
+
 def overwrite(name, content):
     return lambda folder: write(folder, name, content)

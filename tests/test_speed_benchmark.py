@@ -1,12 +1,9 @@
 """The speed benchmark: that both ways give the same answer. Never how long they take."""
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks.speed import __main__ as command
 from benchmarks.speed import ladder, operations, pictures, scoring, timing
 from diqa_utils.models import build_error_map_model
 
@@ -40,12 +37,3 @@ def test_operations_are_those_that_tensorflow_counts(monkeypatch):
     counted = tf.compat.v1.profiler.profile(graph.graph, options=options).total_float_ops
     # It counts biases and scales, too.
     assert sum(operations.forward_operations(64, 64)) == pytest.approx(counted, rel=0.05)
-
-
-def test_every_part_has_its_module_and_unknown_ones_are_refused(capsys, monkeypatch):
-    for part in command.PARTS:
-        assert find_spec(f"benchmarks.speed.{part}")
-    monkeypatch.setattr("sys.argv", ["benchmarks.speed", "tea"])
-    with pytest.raises(SystemExit):
-        command.main()
-    assert "there is no part 'tea'" in capsys.readouterr().err

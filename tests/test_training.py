@@ -159,19 +159,6 @@ def test_train_step_is_a_step_of_gradient_descent():
     np.testing.assert_allclose(bias, expected_bias, rtol=1e-5)
 
 
-def test_the_loop_is_compiled(monkeypatch):
-    batches = error_map_batches(database(), batch_size=1, patch_size=48, seed=0)
-    runs = []
-
-    def counted(*arguments, **settings):
-        runs.append(tf.executing_eagerly())
-        return train_step(*arguments, **settings)
-
-    monkeypatch.setattr(training, "train_step", counted)
-    Step1.train(new(build_error_map_model), 2, data=(batches, Step1.data()[1]))
-    assert runs == [False]  # traced once for ten batches
-
-
 # Both steps
 
 

@@ -88,4 +88,5 @@ class CsiqTest(made_up_case.MadeUpTestCase):
             r"'csiq.DMOS.xlsx' has no sheet 'all_by_image': all_by_distortion, another",
         ),
         (made_up.cut_short("csiq.DMOS.xlsx"), r"'csiq.DMOS.xlsx' is damaged or no spreadsheet"),
+        (made_up.flip_a_bit("csiq.DMOS.xlsx"), r"'csiq.DMOS.xlsx' is damaged .* another checksum"),
     ]

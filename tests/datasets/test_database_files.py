@@ -87,6 +87,9 @@ def test_archives_that_cannot_be_read_are_named(own, tmp_path):
     made_up.write(tmp_path, "half.zip", content[:-20])
     with pytest.raises(ValueError, match=r"archive '.*half.zip' is damaged or not whole"):
         datasets.verify("folder_iqa", manual_dir=tmp_path / "half.zip")
+    made_up.flip_a_bit("whole.zip")(tmp_path)
+    report = datasets.verify("folder_iqa", manual_dir=tmp_path / "whole.zip", scale=(1, 5))
+    assert any("whole.zip' cannot be read" in problem for problem in report.problems), report
     # One bit of the flags of each file says that it is encrypted.
     protected = bytearray(content)
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):

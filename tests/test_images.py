@@ -358,22 +358,12 @@ def test_a_truncated_picture_is_named(rng, kind, share):
         decode_image(half, "half.img")
 
 
-def test_a_picture_larger_than_allowed_is_named_and_can_be_allowed(tmp_path, picture):
-    path = save(tmp_path / "bomb.png", picture)
-    with pytest.raises(
-        ValueError, match=r"'.*bomb\.png' has 0\.0 megapixels, more than the 0\.001"
-    ):
-        read_image(path, max_megapixels=0.001)
-    np.testing.assert_array_equal(read_image(path, max_megapixels=0.0024), picture)
-
-
-def test_a_photograph_of_200_megapixels_is_read_where_it_is_allowed():
-    file = io.BytesIO()
-    Image.new("L", (20_000, 10_000), 90).save(file, "png")
-    with pytest.raises(ValueError, match=r"200\.0 megapixels.*--max-megapixels"):
-        decode_image(file.getvalue(), "large.png")
-    image = decode_image(file.getvalue(), "large.png", max_megapixels=200)
-    assert image.shape == (10_000, 20_000, 3)
+def test_a_picture_larger_than_allowed_is_named_and_can_be_allowed(tmp_path):
+    path = save(tmp_path / "large.png", Image.new("L", (20_000, 10_000), 90))
+    words = r"large\.png' has 200\.0 megapixels, more than the 180.*--max-megapixels"
+    with pytest.raises(ValueError, match=words):
+        read_image(path)
+    assert read_image(path, max_megapixels=200).shape == (10_000, 20_000, 3)
 
 
 @pytest.mark.parametrize(

@@ -282,15 +282,11 @@ def finished(tmp_path_factory):
 
 
 @both_steps
-def test_the_folder_of_another_model_is_refused(step, finished):
+def test_a_checkpoint_of_another_model_or_optimizer_is_refused(step, finished):
     other = finished[Step1 if step is Step2 else Step2]
     with pytest.raises(ValueError, match=r"checkpoint\.npz' is not a checkpoint of ") as info:
         step.train(step.build(), 2, other)
     assert str(other) in str(info.value)
-
-
-@both_steps
-def test_a_checkpoint_with_another_optimizer_is_refused(step, finished):
     with pytest.raises(ValueError, match=r"is not a checkpoint of a .*optimizer"):
         step.train(step.build(), 2, finished[step], optimizer=keras.optimizers.SGD(0.1))
 

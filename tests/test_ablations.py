@@ -1,9 +1,9 @@
-"""The queue of ablations, and the summary of seeds."""
+"""The study of what each part is worth leaves out what it says, and nothing else."""
 
 import numpy as np
 import pytest
 
-from benchmarks import ablations, human_ratings
+from benchmarks import ablations
 from diqa_utils import notebook
 from diqa_utils.maps import average_reliability_map, downscale, error_map
 from diqa_utils.models import build_error_map_model, build_score_model
@@ -55,14 +55,3 @@ def test_what_is_left_out_is_left_out(pairs):
     reference, distorted = (normalize(to_gray(pairs[:, place])) for place in (0, 1))
     expected = downscale(np.abs(reference - distorted))
     np.testing.assert_allclose(example("plain_difference")[1], expected, atol=1e-6)
-
-
-def test_the_median_seed_is_the_middle_one():
-    def card(value):
-        row = {metric: {"value": value} for metric in human_ratings.METRICS}
-        return {"validation": {"agreement": row}, "parameters": 5}
-
-    found = human_ratings.summary([card(0.8), card(0.6), card(0.7)])
-    assert found["seeds"]["srcc"] == {"values": [0.8, 0.6, 0.7], "median": 0.7}
-    assert found["agreement_of_median_seed"]["plcc"]["value"] == 0.7
-    assert human_ratings.summary([card(0.5)])["agreement_of_median_seed"]["srcc"]["value"] == 0.5

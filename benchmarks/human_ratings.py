@@ -78,20 +78,13 @@ def trained_card(part: DatabasePart, root: Path, folder: Path, seed: int) -> dic
 
 def summary(cards: list[dict[str, Any]]) -> dict[str, Any]:
     """Puts the cards of several seeds together: each value, and the median."""
-    validations = [card["validation"] for card in cards]
-    agreements = [validation["agreement"] for validation in validations]
+    agreements = [card["validation"]["agreement"] for card in cards]
     values = {metric: [row[metric]["value"] for row in agreements] for metric in METRICS}
     middle = int(np.argsort(values["srcc"])[(len(cards) - 1) // 2])
     return {
         "seeds": {name: {"values": row, "median": median(row)} for name, row in values.items()},
         "agreement_of_median_seed": agreements[middle],
-        **{
-            name: [validation[name] for validation in validations]
-            for name in ("inside_interval", "inside_interval_by_third", "mean_width")
-            if name in validations[0]
-        },
         "parameters": cards[0]["parameters"],
-        "pictures": cards[0]["pictures"],
     }
 
 

@@ -21,8 +21,6 @@ from diqa_utils import datasets, maps, preprocessing
 from diqa_utils.datasets.sample_iqa import sample_iqa_dataset_builder as sample
 from diqa_utils.distortions import distort
 from diqa_utils.metrics import srcc
-from diqa_utils.models import build_score_model
-from diqa_utils.plotting import stretch
 
 NAME = "original_faults"
 
@@ -101,14 +99,9 @@ def aliasing() -> dict[str, Any]:
             "period_out": float(320 / np.argmax(spectrum)),
         }
 
-    def blur_passes(sigma: float) -> float:
-        window = original.gaussian(taps=33, sigma=sigma)
-        return float(abs(np.sum(window * np.exp(2j * np.pi * np.arange(33) / 5))))
-
     middle = slice(original.TAPS // 2 - 3, original.TAPS // 2 + 4)
     return {
         "low_band": either(measure),
-        "blur_passes": {"7/6": blur_passes(7 / 6), "2": blur_passes(2)},
         "mass_within_3": {"two_dimensions": float(original.gaussian()[middle].sum() ** 2)},
     }
 
@@ -123,7 +116,6 @@ def halo() -> dict[str, Any]:
         reliability = original.reliability_map(tf.constant(across, tf.float32))
         return {
             "at_edge": float(across.max()),
-            "in_corner": float(np.abs(normalized).max()),
             "pixels_wide": int(np.sum(across > 1)),
             "reliability": float(np.max(reliability)),
         }
@@ -148,17 +140,8 @@ def halo() -> dict[str, Any]:
 def display() -> dict[str, Any]:
     """What is left of pictures that are rescaled for display."""
     photograph = photographs()["china"]
-    faint = gray_levels(photograph)[..., None] / 255
-    pair = np.stack([faint, 0.45 + 0.1 * faint]).astype(np.float32)
-
-    def stretched(images: np.ndarray, ours: bool) -> np.ndarray:
-        return np.asarray(stretch(images) if ours else original.stretch(images, 0, 1))
-
-    return {
-        "faint_span": either(lambda ours: float(np.ptp(stretched(pair, ours)[1]))),
-        "uint8_values": either(lambda ours: np.unique(stretched(photograph, ours)).size),
-        "uint8_share_of_black": float(np.mean(stretched(photograph, False) == 0)),
-    }
+    black = np.mean(np.asarray(original.stretch(photograph, 0, 1)) == 0)
+    return {"uint8_share_of_black": float(black)}
 
 
 def batch_statistics() -> dict[str, Any]:
@@ -189,47 +172,6 @@ def pixels_in_target() -> dict[str, Any]:
     return either(measure)
 
 
-# --- Training, and slips of the pen ---------------------------------------------------------------
-
-
-def measuring() -> dict[str, Any]:
-    """Photographs kept for testing; and the loss beside the number printed as accuracy."""
-    reference = photographs()["china"][None]
-    distorted = distort(reference[0], "jpeg", 3)[None]
-    _, target, reliability = original.training_example(reference, distorted)
-    nothing = tf.zeros_like(target)
-    return {
-        "photographs": sum(sample.PARTS),
-        "photographs_held_out": {"original": 0, "ours": sum(sample.PARTS[1:])},
-        "loss_of_zero": float(original.loss(target, nothing, reliability)),
-        "accuracy_of_zero": float(original.accuracy(target, nothing)),
-    }
-
-
-def features() -> dict[str, Any]:
-    """How many numbers the score is regressed from."""
-    ours = build_score_model().get_layer("features").output
-    return {"numbers": {"original": original.CONVOLUTIONS[-1][0], "ours": ours.shape[-1]}}
-
-
-def rounding() -> dict[str, float]:
-    """What `tf.round(x, 2)` returns: its second argument is a name."""
-    return {"before": 54.37, "after": float(tf.round(54.37, 2))}
-
-
-def shuffling() -> dict[str, Any]:
-    """The memory of LIVE in the tutorial's shuffling, and of what the library keeps of it.
-
-    LIVE has 982 rows, pictures of 768 x 512 as a rule; all fit into the buffer, with reference and
-    distorted picture each. The library keeps, of each of 779 distorted ones, the normalised image
-    and two maps of a sixteenth of its pixels.
-    """
-    rows, images, pixels = 982, 779, 768 * 512
-    held = min(rows, original.SHUFFLE_BUFFER) * 2 * 3 * pixels
-    kept = images * (pixels + 2 * pixels // 16) * 4
-    return {"gigabytes": {"original": held / 1e9, "ours": kept / 1e9}}
-
-
 def slopes() -> dict[str, float]:
     """The share of pixels with r above 0.9, for the slope of the figures and that of training."""
 
@@ -239,20 +181,6 @@ def slopes() -> dict[str, float]:
         return float(np.mean(shares))
 
     return {"figures": share(original.ALPHA_OF_FIGURES), "training": share(original.ALPHA)}
-
-
-def table() -> dict[str, Any]:
-    """Images of each database by the tutorial's table, and by those who released it."""
-    images = {
-        "LIVE": (1011, 779),
-        "TID2008": (1701, 1700),
-        "TID2013": (3025, 3000),
-        "CSIQ": (930, 866),
-    }
-    return {
-        name: {"original": {"images": stated}, "release": {"images": released}}
-        for name, (stated, released) in images.items()
-    }
 
 
 # --- Which fault matters most ---------------------------------------------------------------------
@@ -338,8 +266,8 @@ def no_split() -> dict[str, float]:
     """The agreement of a predictor that only remembers, without a split and with one.
 
     It repeats the quality of the training picture most like the one it sees. Without a split it is
-    asked for its own pictures, or for others of the same photographs; with one, for photographs
-    that it has never seen.
+    asked for other pictures of the same photographs; with one, for photographs that it has never
+    seen.
     """
     parts = {}
     for name in ("train", "test"):
@@ -356,7 +284,6 @@ def no_split() -> dict[str, float]:
     fifth, rest = np.split(shuffled, [len(shuffled) // 5])
     some, others = (tuple(values[rows] for values in parts["train"]) for rows in (fifth, rest))
     return {
-        "own_pictures": agreement(parts["train"], parts["train"]),
         "same_photographs": agreement(others, some),
         "other_photographs": agreement(parts["train"], parts["test"]),
     }
@@ -364,7 +291,7 @@ def no_split() -> dict[str, float]:
 
 MEASUREMENTS: tuple[Callable[[], dict[str, Any]], ...] = (
     *(best_fit, aliasing, halo, display, batch_statistics, pixels_in_target),
-    *(measuring, features, rounding, shuffling, slopes, table, ranking, no_split),
+    *(slopes, ranking, no_split),
 )
 
 

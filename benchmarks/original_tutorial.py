@@ -25,9 +25,6 @@ EXPONENT, ALPHA, ALPHA_OF_FIGURES = 0.2, 0.2, 1.0
 #: (filters, stride) of the 3 x 3 convolutions that both models share.
 CONVOLUTIONS = ((48, 1), (48, 2), (64, 1), (64, 2), (64, 1), (64, 1), (128, 1), (128, 1))
 
-#: The examples that its shuffling keeps in memory.
-SHUFFLE_BUFFER = 1024
-
 
 def gaussian(taps: int = TAPS, sigma: float = SIGMA) -> np.ndarray:
     """Returns the one-dimensional Gaussian window: an even number of taps has none in the middle.

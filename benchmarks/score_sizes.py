@@ -55,27 +55,16 @@ def summary(scores: np.ndarray) -> dict[str, Any]:
     """What scores (pictures, kinds, levels from 0) say of damage.
 
     Returns:
-        "clean", the mean score without damage; for each kind of damage the mean score at each
-        level from 0 ("scores") and the SRCC of the score with the level within a picture, its sign
+        For each kind of damage the SRCC of the score with the level within a picture, its sign
         changed so that 1 means a score that falls from each level to the next ("order", the mean
-        over pictures); "order", the mean of that over kinds; "fall", how much lower the score is at
-        a level than without damage, the mean over kinds, from level 0 on.
+        over pictures); "fall", how much lower the score is at a level than without damage, the mean
+        over kinds, from level 0 on.
     """
     levels = -np.arange(scores.shape[2])
     order = np.array([[srcc(one, levels) for one in kinds] for kinds in scores])
-    kinds = {
-        kind: {
-            "scores": scores[:, number].mean(axis=0).tolist(),
-            "order": float(order[:, number].mean()),
-        }
-        for number, kind in enumerate(KINDS)
-    }
-    return {
-        "clean": float(scores[..., 0].mean()),
-        "order": float(order.mean()),
-        "fall": (scores[..., :1] - scores).mean(axis=(0, 1)).tolist(),
-        **kinds,
-    }
+    fall = (scores[..., :1] - scores).mean(axis=(0, 1)).tolist()
+    kinds = {kind: {"order": float(order[:, number].mean())} for number, kind in enumerate(KINDS)}
+    return {"fall": fall} | kinds
 
 
 def main() -> None:

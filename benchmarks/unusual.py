@@ -2,16 +2,15 @@
 
     DIQA_DATA_DIR=FOLDER python -m benchmarks.unusual
 
-`FOLDER/biq2021` holds BIQ2021 or a part of it, `FOLDER/pristine` pictures without visible faults.
-The 500 calibration pictures of BIQ2021 have set the limits on the predictor's card. What is flagged
-is counted on pictures that had no part in that: the 500 validation pictures, the 4,500 from which
-the predictor learnt, the pristine ones, enlarged pieces of the first fifty validation pictures, and
-pictures made here. Statistics are prepared once, in the library's cache folder.
+`FOLDER/biq2021` holds BIQ2021 or a part of it, whose 500 calibration pictures have set the limits
+on the predictor's card. What is flagged is counted on pictures that had no part in that: the 500
+validation pictures, the 4,500 from which the predictor learnt, pieces of the first fifty validation
+pictures enlarged by four, and pictures made here. Statistics are prepared once, in the library's
+cache folder.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,19 +23,18 @@ from diqa_utils._internal.tensorflow import compiled
 from diqa_utils.extended import unusualness
 from diqa_utils.image_statistics import image_statistics
 from diqa_utils.inference import load_pretrained
-from diqa_utils.ratings.pretraining import pristine_pictures
 from diqa_utils.ratings.protocol import DatabasePart
 from diqa_utils.ratings.recipe import RatingsRecipe
 from diqa_utils.ratings.runs import deal_out, prepared_pictures
 
-KERNELS = ("nearest", "bilinear", "bicubic", "lanczos")
-FACTORS = (2, 3, 4)
+KERNELS = ("nearest", "bicubic")
+FACTOR = 4
 ENLARGED = 50
 MADE = 40
 SIZE = (512, 384)
 
 
-def measured(pictures: Iterator[np.ndarray] | list[np.ndarray]) -> np.ndarray:
+def measured(pictures: Iterable[np.ndarray]) -> np.ndarray:
     """The unusualness of pictures, (n, 2)."""
     return np.stack([_measure()(tf.constant(picture))[0].numpy() for picture in pictures])
 
@@ -47,12 +45,12 @@ def _measure() -> Any:
     return compiled(lambda picture: unusualness(model, image_statistics(picture[None])))
 
 
-def enlarged(picture: np.ndarray, kernel: str, factor: int) -> np.ndarray:
+def enlarged(picture: np.ndarray, kernel: str) -> np.ndarray:
     """The middle of a picture, 256 pixels a side, enlarged."""
     image = Image.fromarray(picture)
     left, top = (max(0, (side - 256) // 2) for side in image.size)
     piece = image.crop((left, top, left + 256, top + 256))
-    sizes = piece.width * factor, piece.height * factor
+    sizes = piece.width * FACTOR, piece.height * FACTOR
     return np.asarray(piece.resize(sizes, Image.Resampling[kernel.upper()]))
 
 
@@ -77,7 +75,7 @@ def made(kind: str, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(image)
 
 
-def counts(part: DatabasePart, pristine: Path) -> dict[str, object]:
+def counts(part: DatabasePart) -> dict[str, object]:
     """The limits, and the share of each kind that is flagged."""
     usual = load_pretrained().card["usual"]
     dealt = {name: ids.tolist() for name, ids in deal_out(part.table()).items()}
@@ -94,7 +92,7 @@ def counts(part: DatabasePart, pristine: Path) -> dict[str, object]:
         statistics = pictures.extras[pictures.rows_of(dealt[name])]
         return beyond(unusualness(load_pretrained().score_model, statistics))
 
-    def flagged(pictures: Iterator[np.ndarray] | list[np.ndarray]) -> float:
+    def flagged(pictures: Iterable[np.ndarray]) -> float:
         return beyond(measured(pictures))
 
     rng = np.random.default_rng(1)
@@ -103,14 +101,9 @@ def counts(part: DatabasePart, pristine: Path) -> dict[str, object]:
         "photographs": {
             "validation": beyond_of("validation"),
             "training": beyond_of("train"),
-            "pristine": flagged(pristine_pictures(pristine)),
         },
         "enlarged": {
-            kernel: {
-                f"by {factor}": flagged(enlarged(picture, kernel, factor) for picture in pieces)
-                for factor in FACTORS
-            }
-            for kernel in KERNELS
+            kernel: flagged(enlarged(picture, kernel) for picture in pieces) for kernel in KERNELS
         },
         "made": {
             kind: flagged(made(kind, rng) for _ in range(MADE))
@@ -120,6 +113,6 @@ def counts(part: DatabasePart, pristine: Path) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    data = real_data.needed()
-    biq2021 = DatabasePart("biq2021", "train", manual_dir=str(data / "biq2021"), partial=True)
-    results.write("unusual", counts(biq2021, data / "pristine"))
+    folder = str(real_data.needed() / "biq2021")
+    part = DatabasePart("biq2021", "train", manual_dir=folder, partial=True)
+    results.write("unusual", counts(part))

@@ -9,7 +9,7 @@ import importlib
 import io
 import shutil
 import zipfile
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,6 @@ def release(name: str, folder: Path, **settings: Any) -> Path:
     """Makes up the release of a database in a folder."""
     module = f"tests.datasets.test_{name}"
     return importlib.import_module(module).make(folder, **settings)
-
-
-live, tid2008, tid2013, csiq, kadid, biq, own_folder = (
-    partial(release, name)
-    for name in ("live_iqa", "tid2008", "tid2013", "csiq", "kadid10k", "biq2021", "folder_iqa")
-)
 
 
 def zipped(folder: Path, archive: Path, *, inside: str = "") -> Path:
@@ -96,6 +90,15 @@ def cut_short(name):
     def spoil(folder):
         content = (folder / name).read_bytes()
         write(folder, name, content[: len(content) * 2 // 3])
+
+    return spoil
+
+
+def flip_a_bit(name):
+    def spoil(folder):
+        content = bytearray((folder / name).read_bytes())
+        content[len(content) // 2] ^= 4
+        write(folder, name, bytes(content))
 
     return spoil
 

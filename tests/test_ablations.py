@@ -1,23 +1,13 @@
-"""The queue of ablations, and the summary of seeds."""
-
-from collections import Counter
+"""The study of what each part is worth leaves out what it says, and nothing else."""
 
 import numpy as np
 import pytest
 
-from benchmarks import ablations, human_ratings
+from benchmarks import ablations
 from diqa_utils import notebook
 from diqa_utils.maps import average_reliability_map, downscale, error_map
 from diqa_utils.models import build_error_map_model, build_score_model
 from diqa_utils.preprocessing import normalize, to_gray
-
-
-def test_the_queue_has_every_run_once_and_seed_after_seed():
-    runs = ablations.queue()
-    assert len(set(runs)) == len(runs) == 3 * (6 + 2 * 4 + 6)
-    seeds = [seed for _, _, seed in runs]
-    assert seeds == sorted(seeds[:42]) + sorted(seeds[42:])
-    assert Counter(name for name, _, _ in runs)["whole"] == 3 * len(ablations.SIZES)
 
 
 def test_every_variant_has_a_title_and_results():
@@ -27,16 +17,6 @@ def test_every_variant_has_a_title_and_results():
         assert {name for name, _ in titles} == {"whole", *variants}
         assert found["titles"][group] == [list(title) for title in titles]
     assert set(found["variants"]) == set(ablations.VARIANTS)
-
-
-def test_every_picture_is_drawn_as_often_as_the_others():
-    rows = np.arange(250)
-    drawn = np.concatenate(list(ablations.drawn(rows, np.random.default_rng(0))))
-    assert len(drawn) == ablations.SCORE_STEPS * ablations.BATCH
-    counts = np.bincount(drawn)
-    assert counts.max() - counts.min() <= 1
-    first = np.sort(drawn[:250])
-    np.testing.assert_array_equal(first, rows)
 
 
 def test_the_whole_networks_are_those_of_the_library():
@@ -75,36 +55,3 @@ def test_what_is_left_out_is_left_out(pairs):
     reference, distorted = (normalize(to_gray(pairs[:, place])) for place in (0, 1))
     expected = downscale(np.abs(reference - distorted))
     np.testing.assert_allclose(example("plain_difference")[1], expected, atol=1e-6)
-
-
-def test_finished_runs_are_put_together():
-    measured = {
-        run: {"srcc": number / 100, "plcc": 0.5} for number, run in enumerate(ablations.queue())
-    }
-    variants = ablations.collected(measured)
-    assert variants["whole"]["2000"]["srcc"] == {
-        "values": [0.0, 0.14, 0.28],
-        "median": 0.14,
-        "low": 0.0,
-        "high": 0.28,
-    }
-    assert set(variants["whole"]) == {"250", "500", "1000", "2000", "4500"}
-
-
-def test_the_median_seed_is_the_middle_one():
-    def card(value):
-        row = {
-            metric: {"value": value, "low": 0.0, "high": 1.0} for metric in human_ratings.METRICS
-        }
-        return {
-            "validation": {"agreement": row, "inside_interval": value},
-            "interval": {"half_width": 0.2},
-            "seconds": 1,
-            "parameters": 5,
-            "pictures": {},
-        }
-
-    found = human_ratings.summary([card(0.8), card(0.6), card(0.7)])
-    assert found["seeds"]["srcc"] == {"values": [0.8, 0.6, 0.7], "median": 0.7}
-    assert found["agreement_of_median_seed"]["plcc"]["value"] == 0.7
-    assert human_ratings.summary([card(0.5)])["agreement_of_median_seed"]["srcc"]["value"] == 0.5

@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import to_hex
 from PIL import Image
 
 from diqa_utils import models, notebook, plotting
@@ -79,17 +79,7 @@ def row_labels(figure):
     return [text.get_text() for text in figure.axes[0].get_yticklabels()]
 
 
-def assert_apart_and_inside(figure, artists):
-    figure.draw_without_rendering()
-    places = [artist.get_window_extent() for artist in artists]
-    frame = figure.bbox.padded(1)
-    for number, (artist, place) in enumerate(zip(artists, places, strict=True)):
-        assert frame.x0 <= place.x0 <= place.x1 <= frame.x1, artist
-        assert frame.y0 <= place.y0 <= place.y1 <= frame.y1, artist
-        assert not place.count_overlaps(places[number + 1 :]), artist
-
-
-# --- stretch --------------------------------------------------------------------------------------
+# stretch
 
 
 @pytest.mark.parametrize(
@@ -107,7 +97,7 @@ def test_stretch_fills_0_to_1(image, expected):
     assert stretched.dtype == np.float32
 
 
-# --- Pictures and maps ----------------------------------------------------------------------------
+# Pictures and maps
 
 
 def test_show_images_keeps_every_pixel_and_names_each_picture(photograph):
@@ -143,21 +133,11 @@ def test_show_images_arranges_the_pictures_of_a_batch_in_columns(count, columns,
     assert page.all("img")[0].alt == "picture 1"
 
 
-@pytest.mark.parametrize(("height", "expected"), [(8, "end"), (20, "start")])
-def test_titles_of_pictures_of_several_shapes_stand_on_one_line(height, expected):
-    page = Page(plotting.show_images([np.zeros((8, 8)), np.zeros((height, 8))], ["a", "b"]))
-    assert f"align-items: {expected}" in page.all("div")[1].style
-
-
-def test_small_pictures_stay_small_and_show_their_pixels():
+def test_small_pictures_show_their_pixels_and_large_ones_are_reduced():
     few, many = (Page(plotting.show_images(np.zeros((size, size)))) for size in (64, 400))
     assert "max-width: 193px" in few.all("div")[1].style
-    assert "max-width: 601px" in many.all("div")[1].style
     assert "pixelated" in few.all("img")[0].style
     assert "pixelated" not in many.all("img")[0].style
-
-
-def test_a_picture_larger_than_a_page_shows_it_is_reduced():
     page = Page(plotting.show_overlay(np.ones((100, 4000, 3)), np.eye(25, 1000)))
     assert [picture.shape for picture in page.pictures] == 3 * [(36, 1440, 3)]
 
@@ -176,17 +156,13 @@ def test_show_maps_paints_each_value_in_the_colour_that_the_bar_gives_it():
     assert all(to_hex(magma(place)) in gallery.html for place in (0.0, 0.5, 1.0))
 
 
-def test_show_maps_may_give_each_map_its_own_range_even_where_all_is_nan():
-    page = Page(plotting.show_maps([[[0, 4], [2, np.nan]], np.nan * GRAY], shared_range=False))
-    assert page.texts == ["0", "2", "4", "0", "0.5", "1"]
-
-
 @pytest.mark.parametrize(
     ("options", "ends", "colour"),
     [
         ({"symmetric": True}, ["−3", "0", "3"], matplotlib.colormaps["RdBu_r"](0.0)),
         ({"value_range": (-3, 9)}, ["−3", "3", "9"], matplotlib.colormaps["magma"](0.0)),
         ({"cmap": "gray"}, ["−3", "−1", "1"], (0, 0, 0)),
+        ({"shared_range": False}, ["−3", "−1", "1"], matplotlib.colormaps["magma"](0.0)),
     ],
 )
 def test_show_maps_centres_signed_values_at_zero_or_takes_a_range(options, ends, colour):
@@ -196,16 +172,16 @@ def test_show_maps_centres_signed_values_at_zero_or_takes_a_range(options, ends,
 
 
 @pytest.mark.parametrize(
-    ("ends", "expected"),
+    ("values", "expected"),
     [
         ((1, 1), ["1", "1", "1"]),
         ((1e-9, 0.0767), ["0", "0.0384", "0.0767"]),
-        ((-2, 3), ["−2", "0.5", "3"]),
         ((0, 1500), ["0", "750", "1500"]),
+        ((np.nan, np.nan), ["0", "0.5", "1"]),
     ],
 )
-def test_colour_bars_have_short_numbers(ends, expected):
-    assert Page(plotting.show_maps([[ends]])).texts == expected
+def test_colour_bars_have_short_numbers_even_where_all_is_nan(values, expected):
+    assert Page(plotting.show_maps([[values]])).texts == expected
 
 
 def test_galleries_add_up_to_one():
@@ -228,7 +204,7 @@ def test_show_overlay_lays_the_enlarged_map_over_the_grey_picture(photograph, gr
     np.testing.assert_allclose(mixed, 0.4 * grey + 0.6 * painted, atol=0.51)
 
 
-# --- show_contact_sheet ---------------------------------------------------------------------------
+# show_contact_sheet
 
 
 def test_show_contact_sheet_shows_and_names_every_picture(photograph):
@@ -245,7 +221,7 @@ def test_show_contact_sheet_shows_and_names_every_picture(photograph):
     np.testing.assert_array_equal(page.pictures[1], 255 - photograph)
 
 
-# --- show_slider ----------------------------------------------------------------------------------
+# show_slider
 
 
 def test_show_slider_shows_the_middle_gallery_until_it_is_moved():
@@ -264,7 +240,7 @@ def test_show_slider_shows_the_middle_gallery_until_it_is_moved():
     assert '"' not in slider.oninput
 
 
-# --- Curves, points and intervals -----------------------------------------------------------------
+# Curves, points and intervals
 
 
 def test_show_lines_draws_and_names_each_curve():
@@ -365,39 +341,7 @@ def test_charts_of_many_points_stay_small():
     assert b"<image" not in svg(plotting.show_scatter(numbers[:500], numbers[:500]))
 
 
-def turned_dark(colours):
-    """What `pictures.css` makes of a chart's colours, 0..1, on a dark page."""
-    gray = np.array([0.213, 0.715, 0.072])
-    turn = np.array([[0.787, -0.715, -0.072], [-0.213, 0.285, -0.072], [-0.213, -0.715, 0.928]])
-    turned = np.clip((1 - colours) @ (np.tile(gray, (3, 1)) - turn).T, 0, 1)
-    return 1 - (1 - turned) * (1 - DARK_PAGE)
-
-
-def luminance(colour):
-    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
-    return linear @ [0.2126, 0.7152, 0.0722]
-
-
-def contrast(colour, page):
-    low, high = sorted((luminance(colour), luminance(page)))
-    return (high + 0.05) / (low + 0.05)
-
-
-#: The theme's.
-DARK_PAGE = np.array(to_rgb("#121212"))
-
-
-@pytest.mark.parametrize(
-    ("colour", "least"),
-    [*((colour, 3) for colour in plotting.COLOURS), (plotting.GREY, 4.5), ("black", 4.5)],
-)
-def test_colours_of_charts_can_be_seen_on_white_and_in_the_dark(colour, least):
-    colour = np.array(to_rgb(colour))
-    assert contrast(colour, np.ones(3)) >= least
-    assert contrast(turned_dark(colour), DARK_PAGE) >= least
-
-
-# --- Refusals -------------------------------------------------------------------------------------
+# Refusals
 
 
 @pytest.mark.parametrize(
@@ -432,16 +376,14 @@ def test_what_cannot_be_shown_is_refused(function, arguments, message):
         function(*arguments)
 
 
-# --- Drawings -------------------------------------------------------------------------------------
+# Drawings
 
 
 @pytest.mark.parametrize("draw", [plotting.draw_pipeline, plotting.draw_architecture])
-def test_letters_of_drawings_are_legible_inside_and_apart(draw):
+def test_letters_of_drawings_are_legible(draw):
     figure = draw()
     assert figure.get_figwidth() <= 7
-    texts = [text for text in figure.axes[0].texts if text.get_text()]
-    assert min(text.get_fontsize() for text in texts) >= 9
-    assert_apart_and_inside(figure, texts)
+    assert min(text.get_fontsize() for text in figure.axes[0].texts if text.get_text()) >= 9
 
 
 def test_drawn_architecture_is_that_of_the_model():
@@ -450,7 +392,7 @@ def test_drawn_architecture_is_that_of_the_model():
     assert f"dense {models.HIDDEN_UNITS}\nReLU" in texts
 
 
-# --- The module -----------------------------------------------------------------------------------
+# The module
 
 
 def test_plotting_imports_neither_tensorflow_nor_the_rest_of_the_library():

@@ -1,12 +1,9 @@
 """The speed benchmark: that both ways give the same answer. Never how long they take."""
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks.speed import __main__ as command
 from benchmarks.speed import ladder, operations, pictures, scoring, timing
 from diqa_utils.models import build_error_map_model
 
@@ -29,20 +26,6 @@ def test_answers_that_differ_stop_the_benchmark():
         timing.agree("sums", [np.nan], [1.0], tolerance=0.1)
 
 
-def test_ways_are_called_in_turn():
-    calls = []
-    ways = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
-    times = timing.in_turn(ways, rounds=3, warm_up=1)
-    assert calls == ["a", "b"] * 4
-    assert [len(rounds) for rounds in times.values()] == [3, 3]
-
-
-def test_a_ratio_is_the_median_of_the_rounds():
-    times = {"slow": [2.0, 6.0, 4.0], "fast": [1.0, 2.0, 4.0]}
-    expected = {"ratio": 2.0, "ratio_low": 1.0, "ratio_high": 3.0}
-    assert timing.ratios(times, "slow", "fast") == expected
-
-
 def test_operations_are_those_that_tensorflow_counts(monkeypatch):
     monkeypatch.setattr("diqa_utils.models.CONVOLUTIONS", operations.CONVOLUTIONS)
     model = build_error_map_model()
@@ -54,12 +37,3 @@ def test_operations_are_those_that_tensorflow_counts(monkeypatch):
     counted = tf.compat.v1.profiler.profile(graph.graph, options=options).total_float_ops
     # It counts biases and scales, too.
     assert sum(operations.forward_operations(64, 64)) == pytest.approx(counted, rel=0.05)
-
-
-def test_every_part_has_its_module_and_unknown_ones_are_refused(capsys, monkeypatch):
-    for part in command.PARTS:
-        assert find_spec(f"benchmarks.speed.{part}")
-    monkeypatch.setattr("sys.argv", ["benchmarks.speed", "tea"])
-    with pytest.raises(SystemExit):
-        command.main()
-    assert "there is no part 'tea'" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """The two training steps, on a few small images: they learn, stop, go on and repeat."""
 
-import shutil
+from functools import partial
+from operator import itemgetter
 
 import keras
 import numpy as np
@@ -158,19 +159,6 @@ def test_train_step_is_a_step_of_gradient_descent():
     np.testing.assert_allclose(bias, expected_bias, rtol=1e-5)
 
 
-def test_the_loop_is_compiled(monkeypatch):
-    batches = error_map_batches(database(), batch_size=1, patch_size=48, seed=0)
-    runs = []
-
-    def counted(*arguments, **settings):
-        runs.append(tf.executing_eagerly())
-        return train_step(*arguments, **settings)
-
-    monkeypatch.setattr(training, "train_step", counted)
-    Step1.train(new(build_error_map_model), 2, data=(batches, Step1.data()[1]))
-    assert runs == [False]  # traced once for ten batches
-
-
 # Both steps
 
 
@@ -195,15 +183,17 @@ def test_the_best_epoch_is_restored(step):
 
 
 @every_step
-def test_one_seed_gives_one_model_and_the_folder_holds_it(step, tmp_path, undisturbed):
+def test_one_seed_gives_one_model_and_a_finished_run_is_only_loaded(step, tmp_path, undisturbed):
     folder = tmp_path / "new" / "run"
     model = new(step.build)
     history = step.train(model, EPOCHS, folder, optimizer=nadam())
     assert (fingerprint(model), history) == undisturbed[step]  # keeping changes nothing
-    assert [path.name for path in folder.iterdir()] == ["checkpoint.npz"]
-    other = step.build()
+    [file] = folder.iterdir()
+    assert file.name == "checkpoint.npz"
+    written, other = file.stat().st_mtime_ns, step.build()
     assert step.train(other, EPOCHS, folder, optimizer=nadam()) == history
     assert fingerprint(other) == fingerprint(model)
+    assert file.stat().st_mtime_ns == written
 
 
 @every_step
@@ -219,14 +209,6 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(step, tmp_path, undist
     weights, expected = undisturbed[step]
     assert history == expected
     assert fingerprint(model) == weights
-
-
-@both_steps
-def test_free_memory_goes_back_to_the_system_after_each_epoch(step, monkeypatch):
-    calls = []
-    monkeypatch.setattr(training, "give_back", lambda: calls.append("again"))
-    step.train(new(step.build), EPOCHS)
-    assert len(calls) == EPOCHS
 
 
 def test_batches_without_end_are_asked_for_by_epoch(tmp_path):
@@ -258,19 +240,6 @@ def test_a_first_epoch_that_diverges_is_an_error(step, tmp_path):
     with pytest.raises(ValueError, match=r"validation loss of (nan|inf)|y_pred holds NaN"):
         step.train(new(step.build), 2, tmp_path, optimizer=endless)
     assert list(tmp_path.iterdir()) == []
-
-
-@both_steps
-def test_a_finished_run_is_only_loaded(step, tmp_path, monkeypatch):
-    first = new(step.build)
-    history = step.train(first, 2, tmp_path, optimizer=nadam())
-    files = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    again, optimizer = step.build(), nadam()
-    assert step.train(again, 2, tmp_path, optimizer=optimizer) == history
-    assert fingerprint(again) == fingerprint(first)
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == files
-    taken = 2 * sum(1 for _ in step.data()[0])
-    assert int(optimizer.iterations) == taken  # the checkpoint's, none more
 
 
 class Killed(BaseException):
@@ -313,46 +282,38 @@ def finished(tmp_path_factory):
 
 
 @both_steps
-def test_the_folder_of_another_model_is_refused(step, finished):
+def test_a_checkpoint_of_another_model_or_optimizer_is_refused(step, finished):
     other = finished[Step1 if step is Step2 else Step2]
     with pytest.raises(ValueError, match=r"checkpoint\.npz' is not a checkpoint of ") as info:
         step.train(step.build(), 2, other)
     assert str(other) in str(info.value)
-
-
-@both_steps
-def test_a_checkpoint_with_another_optimizer_is_refused(step, finished):
     with pytest.raises(ValueError, match=r"is not a checkpoint of a .*optimizer"):
         step.train(step.build(), 2, finished[step], optimizer=keras.optimizers.SGD(0.1))
 
 
-@pytest.mark.parametrize("place", [0, 0.3, 0.6, 0.9])
-def test_a_flipped_bit_in_a_checkpoint_is_noticed(place, finished, tmp_path):
-    folder = shutil.copytree(finished[Step1], tmp_path / "run")
-    content = bytearray((folder / "checkpoint.npz").read_bytes())
-    content[int(place * len(content))] ^= 4
-    (folder / "checkpoint.npz").write_bytes(content)
+def flipped(content, share):
+    place = int(share * len(content))
+    return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(partial(flipped, share=share) for share in (0, 0.3, 0.6, 0.9)),
+        *(itemgetter(slice(length)) for length in (0, 100, 5000)),
+    ],
+)
+def test_a_damaged_checkpoint_is_noticed(damage, finished, tmp_path):
+    content = (finished[Step1] / "checkpoint.npz").read_bytes()
+    (tmp_path / "checkpoint.npz").write_bytes(damage(content))
     model = build_error_map_model()
     before = fingerprint(model)
     with pytest.raises(ValueError, match=r"checkpoint\.npz' is (damaged: delete|not a checkpoint)"):
-        Step1.train(model, 2, folder)
+        Step1.train(model, 2, tmp_path)
     assert fingerprint(model) == before
 
 
-@pytest.mark.parametrize("length", [0, 100, 5000])
-def test_a_checkpoint_that_was_cut_short_is_noticed(length, finished, tmp_path):
-    content = (finished[Step1] / "checkpoint.npz").read_bytes()
-    (tmp_path / "checkpoint.npz").write_bytes(content[:length])
-    with pytest.raises(ValueError, match=r"checkpoint\.npz' is damaged: delete"):
-        Step1.train(build_error_map_model(), 2, tmp_path)
-
-
 # Weights
-
-
-def test_missing_weights_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none\.weights\.h5"):
-        load_weights(build_feature_extractor(), tmp_path / "none.weights.h5")
 
 
 @pytest.mark.parametrize(
@@ -368,12 +329,13 @@ def test_weights_of_another_model_are_refused(saved, loading, tmp_path):
     assert "\n" not in str(info.value)
 
 
-@pytest.mark.parametrize("content", ["", "These are no weights."])
-def test_a_damaged_file_of_weights_is_refused(content, tmp_path):
-    path = tmp_path / "bad.weights.h5"
-    path.write_text(content)
-    with pytest.raises(ValueError, match=r"bad\.weights\.h5' does not hold weights"):
-        load_weights(build_feature_extractor(), path)
+def test_missing_and_damaged_weights_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.weights\.h5"):
+        load_weights(build_feature_extractor(), tmp_path / "none.weights.h5")
+    for content in ("", "These are no weights."):
+        (tmp_path / "bad.weights.h5").write_text(content)
+        with pytest.raises(ValueError, match=r"bad\.weights\.h5' does not hold weights"):
+            load_weights(build_feature_extractor(), tmp_path / "bad.weights.h5")
 
 
 def test_weights_that_are_no_numbers_are_refused_and_nothing_is_set(tmp_path):
@@ -412,14 +374,6 @@ def test_best_constant_map_is_the_best_of_all_constants():
     assert loss <= min(losses) * (1 + 1e-6)
 
 
-def test_nothing_has_no_loss():
-    nothing = Step1.data()[0].take(0)
-    with pytest.raises(ValueError, match="There are no batches"):
-        best_constant_map(nothing)
-    with pytest.raises(ValueError, match="There are no batches"):
-        evaluate_error_map_model(build_error_map_model(), nothing)
-
-
 @pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
 @every_step
 def test_nothing_to_train_on_or_to_validate_on_is_refused(step):
@@ -428,6 +382,9 @@ def test_nothing_to_train_on_or_to_validate_on_is_refused(step):
         step.train(step.build(), 1, data=(batches.take(0), validation))
     with pytest.raises(ValueError, match=r"There are no (validation )?batches"):
         step.train(step.build(), 1, data=(batches, validation.take(0)))
+    for function in (best_constant_map, partial(evaluate_error_map_model, step.build())):
+        with pytest.raises(ValueError, match="There are no batches"):
+            function(batches.take(0))
 
 
 # Step 2 alone
@@ -436,17 +393,9 @@ def test_nothing_to_train_on_or_to_validate_on_is_refused(step):
 def features_of(model, batches):
     """[GAP(f), mu_r, sigma_low] of every image, pooled by NumPy: (N, 130)."""
     extractor = model.get_layer("feature_extractor")
-    lists = [
-        np.concatenate(
-            [
-                extractor(inputs["normalized"]).numpy().mean(axis=(1, 2)),
-                inputs["hand_crafted"].numpy(),
-            ],
-            axis=1,
-        )
-        for inputs, _ in batches
-    ]
-    return np.concatenate(lists)
+    pooled = [extractor(inputs["normalized"]).numpy().mean(axis=(1, 2)) for inputs, _ in batches]
+    hand_crafted = [inputs["hand_crafted"].numpy() for inputs, _ in batches]
+    return np.concatenate([np.concatenate(pooled), np.concatenate(hand_crafted)], axis=1)
 
 
 @pytest.mark.parametrize("step", [Step2, FrozenStep2])

@@ -6,9 +6,9 @@
 What is known of the other parts is kept, if it was measured on this machine.
 """
 
-import argparse
 import os
 import platform
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from benchmarks.speed.timing import in_a_process
 from diqa_utils import notebook
 
 NAME = "speed"
-PARTS = ("ladder", "operations", "normalization", "scoring", "memory")
+PARTS = ("ladder", "operations", "scoring", "memory")
 
 
 def machine() -> dict[str, Any]:
@@ -42,15 +42,9 @@ def processor() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.speed",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}")
-    parts = parser.parse_args().parts or PARTS
+    parts = sys.argv[1:] or PARTS
     if unknown := set(parts) - set(PARTS):
-        parser.error(f"there is no part {min(unknown)!r}: name some of {', '.join(PARTS)}")
+        sys.exit(f"There is no part {min(unknown)!r}: name some of {', '.join(PARTS)}.")
     here, known = machine(), notebook.results(NAME)
     kept = known if known["machine"] == here else {"machine": here}
     for part in parts:

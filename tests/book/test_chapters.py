@@ -145,34 +145,17 @@ def test_chapter_defines_no_function_of_the_library(path):
         assert not defined & library, f"cell {cell.number}: import it and show its source"
 
 
-def drawing_names(cells: list[Cell]) -> set[str]:
-    """The names by which a chapter reaches plotting functions and matplotlib."""
-    nodes = [node for cell in cells for node in ast.walk(syntax_tree(cell.source))]
-    imports = [
-        node
-        for node in nodes
-        if isinstance(node, ast.ImportFrom) and node.module in {"diqa_utils.plotting", "matplotlib"}
-    ]
-    return {"plotting", "plt"} | {a.asname or a.name for node in imports for a in node.names}
-
-
-def draws(cell: Cell, names: set[str]) -> bool:
-    """Whether a cell calls one of these names, or what belongs to one."""
-    for node in ast.walk(syntax_tree(cell.source)):
-        root = node.func if isinstance(node, ast.Call) else None
-        while isinstance(root, ast.Attribute | ast.Call | ast.Subscript):
-            root = root.func if isinstance(root, ast.Call) else root.value
-        if isinstance(root, ast.Name) and root.id in names:
-            return True
-    return False
+def draws(cell: Cell) -> bool:
+    """Whether a cell calls a function of `plotting` or `plt`, or one whose name begins so."""
+    calls = [node.func for node in ast.walk(syntax_tree(cell.source)) if isinstance(node, ast.Call)]
+    names = [ast.unparse(function) for function in calls]
+    return any(re.match(r"(plotting|plt)\.|(show|draw)_(?!source)", name) for name in names)
 
 
 @every_chapter
 def test_figures_have_caption_name_and_alt_text(path):
-    cells = code_cells(path)
-    names = drawing_names(cells)
-    for cell in cells:
-        if draws(cell, names):
+    for cell in code_cells(path):
+        if draws(cell):
             figure, image = cell.figure.get("figure", {}), cell.figure.get("image", {})
             texts = {figure.get("caption", "").strip(), image.get("alt", "").strip()}
             assert figure.get("name", "").startswith("fig-"), f"cell {cell.number}"

@@ -11,7 +11,6 @@ from unittest import mock
 import made_up
 import made_up_case
 import pytest
-import tensorflow_datasets as tfds
 from PIL import Image
 
 from diqa_utils import datasets
@@ -58,18 +57,17 @@ class Biq2021Test(made_up_case.MadeUpTestCase):
     """The official split, files in any case, and each file held against the manifest."""
 
     DATASET_CLASS = biq2021.Builder
-    SPLITS = {"train": 10000, "test": 2000}  # noqa: RUF012 - TFDS reads it from the class
-    make = staticmethod(make)
-    ROWS = {  # noqa: RUF012
-        ("biq2021", "train"): {
+    SPLITS = {"train": 10000, "test": 2000}
+    ROWS = {
+        "biq2021": {
             "ss01 (5)": {
                 "reference_id": "ss01 (5)",
                 "distortion": "authentic",
                 "score": 0.05,
                 "quality": 0.05,
-            }
+            },
+            "ss01 (10001)": {"score": 0.01},
         },
-        ("biq2021", "test"): {"ss01 (10001)": {"score": 0.01}},
     }
 
     @classmethod
@@ -156,7 +154,3 @@ def test_the_manifest_is_that_of_the_repository():
 def test_the_hash_is_git_s():
     # printf 'what is up, doc?' | git hash-object --stdin, from git's own book
     assert biq2021.blob_hash(b"what is up, doc?") == "bd9dbf5aae1a3862dd1526723246b20206e5fc37"
-
-
-if __name__ == "__main__":
-    tfds.testing.test_main()

@@ -5,7 +5,6 @@ from pathlib import Path
 import made_up
 import made_up_case
 import openpyxl
-import tensorflow_datasets as tfds
 
 from diqa_utils.datasets.csiq import csiq_dataset_builder
 
@@ -65,10 +64,9 @@ class CsiqTest(made_up_case.MadeUpTestCase):
     """The spreadsheet's own names of types, and a reference that looks like a number."""
 
     DATASET_CLASS = csiq_dataset_builder.Builder
-    SPLITS = {"rated": 866}  # noqa: RUF012 - TFDS reads it from the class
-    make = staticmethod(make)
-    ROWS = {  # noqa: RUF012
-        ("csiq", "rated"): {
+    SPLITS = {"rated": 866}
+    ROWS = {
+        "csiq": {
             "1600.AWGN.2": {
                 "reference_id": "1600",
                 "distortion": "white_noise",
@@ -80,7 +78,7 @@ class CsiqTest(made_up_case.MadeUpTestCase):
             "scene28.jpeg2000.5": {"distortion": "jpeg2000", "score": 0.97},
         }
     }
-    FAULTS = [  # noqa: RUF012
+    FAULTS = [
         (set_cell(7, 9, None), r"row 7 of 'csiq.DMOS.xlsx' is too short: dmos is missing"),
         (set_cell(7, 9, "n/a"), r"row 7 of 'csiq.DMOS.xlsx': dmos is 'n/a', which is no number"),
         (set_cell(7, 6, "fog"), r"row 7 of .*: dst_type is 'fog', and should be one of noise, jp"),
@@ -90,8 +88,5 @@ class CsiqTest(made_up_case.MadeUpTestCase):
             r"'csiq.DMOS.xlsx' has no sheet 'all_by_image': all_by_distortion, another",
         ),
         (made_up.cut_short("csiq.DMOS.xlsx"), r"'csiq.DMOS.xlsx' is damaged or no spreadsheet"),
+        (made_up.flip_a_bit("csiq.DMOS.xlsx"), r"'csiq.DMOS.xlsx' is damaged .* another checksum"),
     ]
-
-
-if __name__ == "__main__":
-    tfds.testing.test_main()

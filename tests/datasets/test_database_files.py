@@ -13,7 +13,7 @@ from diqa_utils.datasets.files import DatabaseFiles
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
-    return made_up.own_folder(tmp_path_factory.mktemp("own") / "release")
+    return made_up.release("folder_iqa", tmp_path_factory.mktemp("own") / "release")
 
 
 @pytest.mark.parametrize("form", ["zip", "zip itself", "in a folder", "read only"])
@@ -36,7 +36,7 @@ def test_a_release_is_read_as_it_lies_there(own, tmp_path, form):
 
 
 def test_several_archives_make_one_database(tmp_path):
-    release = made_up.csiq(tmp_path / "release")
+    release = made_up.release("csiq", tmp_path / "release")
     packed = tmp_path / "packed"
     packed.mkdir()
     made_up.zipped(release / "src_imgs", packed / "src_imgs.zip")
@@ -87,6 +87,9 @@ def test_archives_that_cannot_be_read_are_named(own, tmp_path):
     made_up.write(tmp_path, "half.zip", content[:-20])
     with pytest.raises(ValueError, match=r"archive '.*half.zip' is damaged or not whole"):
         datasets.verify("folder_iqa", manual_dir=tmp_path / "half.zip")
+    made_up.flip_a_bit("whole.zip")(tmp_path)
+    report = datasets.verify("folder_iqa", manual_dir=tmp_path / "whole.zip", scale=(1, 5))
+    assert any("whole.zip' cannot be read" in problem for problem in report.problems), report
     # One bit of the flags of each file says that it is encrypted.
     protected = bytearray(content)
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):

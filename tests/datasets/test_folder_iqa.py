@@ -8,7 +8,6 @@ import made_up_case
 import numpy as np
 import openpyxl
 import pytest
-import tensorflow_datasets as tfds
 from PIL import Image
 
 from diqa_utils import datasets, read_image
@@ -35,8 +34,7 @@ class FolderIqaTest(made_up_case.MadeUpTestCase):
     """TFDS's own checks."""
 
     DATASET_CLASS = folder_iqa_dataset_builder.Builder
-    SPLITS = {"train": 4, "test": 2}  # noqa: RUF012 - TFDS reads it from the class
-    make = staticmethod(make)
+    SPLITS = {"train": 4, "test": 2}
 
     def _make_builder(self, config=None):
         settings = {"folder": self.EXAMPLE_DIR, "scale": (1, 5)}
@@ -77,29 +75,29 @@ def test_without_references_each_picture_is_a_scene_of_its_own(tmp_path, higher_
         assert example["reference_id"] == example["image_id"]
 
 
-@pytest.mark.parametrize("kind", ["turned", "transparent", "16 bits", "palette", "cmyk", "tiff"])
-def test_pictures_of_any_kind_come_out_as_read_image_shows_them(tmp_path, kind):
-    rng = np.random.default_rng(0)
-    pixels = Image.fromarray(rng.integers(0, 256, (20, 31, 3), np.uint8))
-    name = {"turned": "a.jpg", "cmyk": "a.jpg", "tiff": "a.tif"}.get(kind, "a.png")
+@pytest.mark.parametrize(
+    ("name", "convert"),
+    [
+        ("plain.tif", lambda image: image),
+        (
+            "transparent.png",
+            lambda image: Image.merge("RGBA", [*image.split(), image.getchannel(0)]),
+        ),
+        ("deep.png", lambda image: Image.fromarray(np.uint16(np.asarray(image)[..., 0]) * 250)),
+        ("palette.png", lambda image: image.quantize(16)),
+        ("cmyk.jpg", lambda image: image.convert("CMYK")),
+    ],
+)
+def test_pictures_of_any_kind_come_out_as_read_image_shows_them(tmp_path, rng, name, convert):
     path = tmp_path / "own" / name
-    path.parent.mkdir()
-    if kind == "turned":
-        exif = Image.Exif()
-        exif[0x0112] = 6
-        pixels.save(path, exif=exif)
-    elif kind == "transparent":
-        pixels.putalpha(90)
-        pixels.save(path)
-    elif kind == "16 bits":
-        Image.fromarray(rng.integers(0, 65536, (20, 31), np.uint16)).save(path)
-    elif kind == "palette":
-        pixels.quantize(16).save(path)
-    else:
-        pixels.convert("CMYK" if kind == "cmyk" else "RGB").save(path)
-    made_up.write(tmp_path / "own", "scores.csv", f"image,score\n{name},0.5\n")
-    settings = {"manual_dir": tmp_path / "own", "data_dir": tmp_path}
+    made_up.write(path.parent, "scores.csv", f"image,score\n{name},0.5\n")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    pixels = Image.fromarray(rng.integers(0, 256, (20, 31, 3), np.uint8))
+    convert(pixels).save(path, exif=turned)
+    settings = {"manual_dir": path.parent, "data_dir": tmp_path}
     [example] = datasets.load("folder_iqa", split="rated", **settings).as_numpy_iterator()
+    assert example["distorted_image"].shape == (31, 20, 3)
     np.testing.assert_array_equal(example["distorted_image"], read_image(path))
 
 
@@ -114,24 +112,14 @@ def test_pictures_of_any_kind_come_out_as_read_image_shows_them(tmp_path, kind):
         ("image,score\nbild.jpg,1\n./bild.jpg,1\n", r"line 3 .*'bild.jpg' is there already, in"),
         ("image,score\n", r"folder_iqa has no rows"),
         ("", r"'scores.csv' has no column image, score; it has none"),
-        (
-            "photo,score\nbild.jpg,1\n",
-            r"'scores.csv' has no column image; it has photo, score. Say",
-        ),
+        ("photo,score\nbild.jpg,1\n", r"'scores.csv' has no column image; it has photo, score. S"),
         ("image,score,score\nbild.jpg,1,1\n", r"'scores.csv' has the column twice: 'score'"),
         (b"\xff\xfe\x00d", r"'scores.csv' is not a text file in UTF-8"),
         ("image,score,level\nbild.jpg,1,1.5\n", r"line 2 .*: level is '1.5', which is no whole"),
-        ("image,score,level\nbild.jpg,1,low\n", r"line 2 of 'scores.csv': level is 'low', which"),
         ("image,score,split\nbild.jpg,1,a/b\n", r"line 2 .*: split is 'a/b'; name a part with l"),
         ("image,score,reference\nbild.jpg,1,\n", r"line 2 of .*: the reference is missing"),
-        (
-            "image,score,score_std\nbild.jpg,1,-1\n",
-            r"line 2 .*: the deviation -1 is less than",
-        ),
-        (
-            "image,score,score_std\nbild.jpg,1,inf\n",
-            r"line 2 .*: score_std is 'inf', which is",
-        ),
+        ("image,score,score_std\nbild.jpg,1,-1\n", r"line 2 .*: the deviation -1 is less than"),
+        ("image,score,score_std\nbild.jpg,1,inf\n", r"line 2 .*: score_std is 'inf', which is"),
         ("image,score,level\nbild.jpg,1,1e12\n", r"line 2 .*: level is '1e12', which is no whole"),
         ("image,MOS,mos\nbild.jpg,1,1\n", r"has the columns MOS, mos: say which one is the"),
         ('image,score\nbild.jpg,"0,5"\n', r"score is '0,5', which is no number. Say .*--decimal"),
@@ -244,8 +232,6 @@ def test_all_pictures_that_are_missing_are_counted_before_one_is_decoded(tmp_pat
 PICTURE_FAULTS = [
     (made_up.remove("été 2024/bild 2.bmp"), r"'été 2024/bild 2.bmp' is missing in '"),
     (made_up.remove("referenz/größe 2.png"), r"'referenz/größe 2.png' is missing in '"),
-    (made_up.cut_short("été 2024/bild 0.jpg"), r"'été 2024/bild 0.jpg' is damaged and cannot"),
-    (made_up.cut_short("été 2024/bild 1.png"), r"'été 2024/bild 1.png' is damaged and cannot"),
     (made_up.cut_short("été 2024/bild 2.bmp"), r"'été 2024/bild 2.bmp' is damaged and cannot"),
     (
         made_up.overwrite("été 2024/bild 1.png", made_up.picture(9, "png", (9, 9))),
@@ -256,10 +242,6 @@ PICTURE_FAULTS = [
             "été 2024/bild 1.png", b"GIF89a" + b"\xff" * 4 + made_up.picture(4, "gif")[10:]
         ),
         r"'été 2024/bild 1.png' has 4294\.8 megapixels, more than the 180",
-    ),
-    (
-        made_up.overwrite("été 2024/bild 1.png", b"P6 7\x01\x80 9 255 "),
-        r"'été 2024/bild 1.png' is damaged and cannot be decoded",
     ),
     (
         made_up.overwrite("été 2024/bild 1.png", b"words"),
@@ -283,32 +265,20 @@ def test_a_faulty_picture_is_named_and_nothing_is_left_behind(tmp_path, spoil, w
 
 
 @pytest.mark.parametrize(
-    ("settings", "error", "words"),
+    ("settings", "words"),
     [
-        ({"scale": (5, 1)}, ValueError, r"scale must be the lowest and the highest score"),
-        ({"scale": (1, float("nan"))}, ValueError, r"scale must be the lowest and the highest"),
-        ({"scale": 5}, ValueError, r"scale must be the lowest and the highest score, not 5"),
-        ({"decimal": ";"}, ValueError, r"decimal must be '.' or ',', not ';'"),
-        ({"separator": "::"}, ValueError, r"'scores.csv' is no table: .*delimiter"),
-        (
-            {"columns": {"picture": "image"}},
-            ValueError,
-            r"columns has 'picture'; it takes im",
-        ),
-        (
-            {"columns": {"score": "vote"}},
-            ValueError,
-            r"'scores.csv' has no column 'vote'; it",
-        ),
-        ({"sclae": (1, 5)}, TypeError, r"folder_iqa takes no sclae; its options are scores, col"),
-        ({"scores": "mos.csv"}, FileNotFoundError, r"'mos.csv' is missing in"),
+        ({"scale": (5, 1)}, r"scale must be the lowest and the highest score"),
+        ({"scale": (1, float("nan"))}, r"scale must be the lowest and the highest"),
+        ({"scale": 5}, r"scale must be the lowest and the highest score, not 5"),
+        ({"decimal": ";"}, r"decimal must be '.' or ',', not ';'"),
+        ({"separator": "::"}, r"'scores.csv' is no table: .*delimiter"),
+        ({"columns": {"picture": "image"}}, r"columns has 'picture'; it takes im"),
+        ({"columns": {"score": "vote"}}, r"'scores.csv' has no column 'vote'; it"),
+        ({"sclae": (1, 5)}, r"folder_iqa takes no sclae; its options are scores, col"),
+        ({"scores": "mos.csv"}, r"'mos.csv' is missing in"),
     ],
 )
-def test_a_wrong_setting_is_named(tmp_path, settings, error, words):
+def test_a_wrong_setting_is_named(tmp_path, settings, words):
     folder = make(tmp_path / "own")
-    with pytest.raises(error, match=words):
+    with pytest.raises((ValueError, TypeError, FileNotFoundError), match=words):
         datasets.load("folder_iqa", manual_dir=folder, data_dir=tmp_path, **settings)
-
-
-if __name__ == "__main__":
-    tfds.testing.test_main()

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import made_up
 import made_up_case
-import tensorflow_datasets as tfds
 
 from diqa_utils.datasets.kadid10k import kadid10k_dataset_builder
 
@@ -28,10 +27,9 @@ class Kadid10kTest(made_up_case.MadeUpTestCase):
     """A MOS in a column called `dmos`, and a variance."""
 
     DATASET_CLASS = kadid10k_dataset_builder.Builder
-    SPLITS = {"rated": 10125}  # noqa: RUF012 - TFDS reads it from the class
-    make = staticmethod(make)
-    ROWS = {  # noqa: RUF012
-        ("kadid10k", "rated"): {
+    SPLITS = {"rated": 10125}
+    ROWS = {
+        "kadid10k": {
             "I81_09_05": {
                 "reference_id": "I81",
                 "distortion": "jpeg2000",
@@ -42,7 +40,7 @@ class Kadid10kTest(made_up_case.MadeUpTestCase):
             }
         }
     }
-    FAULTS = [  # noqa: RUF012
+    FAULTS = [
         (
             made_up.replace_in("dmos.csv", "I01.png,3.50,0.64", "I01.png,3.50,-1"),
             r"line 3 of 'dmos.csv': var is -1, and a variance is never negative",
@@ -56,7 +54,3 @@ class Kadid10kTest(made_up_case.MadeUpTestCase):
             r"kadid10k has 10,124 rows in the part 'rated', and the release has 10,125",
         ),
     ]
-
-
-if __name__ == "__main__":
-    tfds.testing.test_main()

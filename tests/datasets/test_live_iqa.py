@@ -7,7 +7,6 @@ import made_up
 import made_up_case
 import numpy as np
 import scipy.io
-import tensorflow_datasets as tfds
 
 from diqa_utils.datasets.live_iqa import live_iqa_dataset_builder
 
@@ -55,12 +54,11 @@ class LiveTest(made_up_case.MadeUpTestCase):
     """Both sets of scores, and the pristine copies in a part of their own."""
 
     DATASET_CLASS = live_iqa_dataset_builder.Builder
-    SPLITS = {"rated": 779, "pristine": 203}  # noqa: RUF012 - TFDS reads it from the class
-    make = staticmethod(make)
+    SPLITS = {"rated": 779, "pristine": 203}
 
     # The entry 59 of jpeg is row 227 + 58 of the score files.
-    ROWS = {  # noqa: RUF012
-        ("live_iqa", "rated"): {
+    ROWS = {
+        "live_iqa": {
             "jpeg/img59": {
                 "reference_id": "scene00",
                 "distortion": "jpeg",
@@ -69,13 +67,15 @@ class LiveTest(made_up_case.MadeUpTestCase):
                 "quality": (112 - (-2.5 + 285 % 114)) / 115,
                 "score_std": 1.5,
                 "pristine": False,
-            }
+            },
+            "wn/img1": {"score": 45.0, "pristine": True},
         },
-        ("live_iqa", "pristine"): {"wn/img1": {"score": 45.0, "pristine": True}},
-        ("live_iqa/raw", "rated"): {"jpeg/img59": {"score": 20.0 + 285 % 60, "pristine": False}},
-        ("live_iqa/raw", "pristine"): {"wn/img1": {"score": 0.0, "pristine": True}},
+        "live_iqa/raw": {
+            "jpeg/img59": {"score": 20.0 + 285 % 60, "pristine": False},
+            "wn/img1": {"score": 0.0, "pristine": True},
+        },
     }
-    FAULTS = [  # noqa: RUF012
+    FAULTS = [
         (
             made_up.remove("dmos_realigned.mat"),
             r"'dmos_realigned.mat' is missing in '.*https://live.*'live_iqa/raw'",
@@ -85,7 +85,3 @@ class LiveTest(made_up_case.MadeUpTestCase):
         (made_up.cut_short("dmos_realigned.mat"), r"'dmos_realigned.mat' is damaged or no MATLAB"),
         (another_file, r"'dmos_realigned.mat' has no variable dmos_new, dmos_std"),
     ]
-
-
-if __name__ == "__main__":
-    tfds.testing.test_main()

@@ -29,14 +29,14 @@ from diqa_utils.distortions import DISTORTIONS
 @pytest.fixture(scope="module")
 def kadid(tmp_path_factory):
     """A part of KADID-10k: two references, 250 pictures."""
-    return made_up.kadid(tmp_path_factory.mktemp("kadid") / "release", references=2)
+    return made_up.release("kadid10k", tmp_path_factory.mktemp("kadid") / "release", references=2)
 
 
 @pytest.fixture(scope="module")
 def csiq(tmp_path_factory):
     """A folder with CSIQ, built."""
     root = tmp_path_factory.mktemp("csiq")
-    datasets.load("csiq", data_dir=root, manual_dir=made_up.csiq(root / "release"))
+    datasets.load("csiq", data_dir=root, manual_dir=made_up.release("csiq", root / "release"))
     return root
 
 
@@ -132,7 +132,8 @@ def test_parts_are_sliced_and_added_as_tfds_does(csiq, capsys):
 
 
 def test_the_part_that_is_flagged_is_left_out_unless_asked_for(tmp_path):
-    settings = {"data_dir": tmp_path, "manual_dir": made_up.live(tmp_path / "release")}
+    release = made_up.release("live_iqa", tmp_path / "release")
+    settings = {"data_dir": tmp_path, "manual_dir": release}
     parts = datasets.load("live_iqa", **settings)
     assert {name: len(part) for name, part in parts.items()} == {"rated": 779}
     assert len(datasets.load("live_iqa", split="rated+pristine", **settings)) == 982
@@ -167,11 +168,6 @@ def test_neighbours_on_the_disk_are_mixed(csiq):
     for start in range(0, 800, 100):
         assert len(set(table["reference_id"][start : start + 100])) > 20
         assert len(set(table["distortion"][start : start + 100])) == 6
-
-
-def test_nobody_waits_for_a_database_to_be_tuned(csiq):
-    pictures = datasets.load("csiq", split="rated", seed=0, data_dir=csiq)
-    assert pictures.options().autotune.enabled is False
 
 
 # Building
@@ -383,21 +379,6 @@ def test_a_build_that_was_damaged_is_named_and_built_again_once_it_is_deleted(
     assert f"elete {str(place)!r}" in str(caught.value) or "delete that folder" in str(caught.value)
     shutil.rmtree(place)
     assert scores_and_pixels(own) == first
-
-
-def test_a_full_disk_is_named(own, tmp_path):
-    code = (
-        "import resource, sys; from diqa_utils.cli import app;"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)); app()"
-    )
-    made_up.write(own["manual_dir"], "a.png", made_up.picture(1, "bmp", (200, 200)))
-    arguments = ["data", "prepare", "folder_iqa", "--manual-dir", str(own["manual_dir"])]
-    arguments += ["--data-dir", str(tmp_path / "full")]
-    command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert re.search(r"Error: Nothing was built in '.*full.*': .* make room", done.stderr), done
-    assert not list((tmp_path / "full").rglob("*tfrecord*"))
 
 
 def test_a_database_that_its_owners_hand_out_is_not_downloaded(tmp_path):

@@ -44,15 +44,3 @@ def test_a_reader_that_dies_or_hangs_takes_nobody_with_it(tmp_path, monkeypatch,
     monkeypatch.setattr(matlab, "TIME_LIMIT", 2)
     with pytest.raises(ValueError, match=words):
         matlab.read_variables(saved(), "a.mat", ("dmos",))
-
-
-def test_what_is_wrong_with_a_file_is_told():
-    content = saved()
-    for spoilt, variables, words in [
-        (content[:200], ("dmos",), r"'a.mat' is damaged or no MATLAB file: .+; fetch it again"),
-        (b"", ("dmos",), r"'a.mat' is damaged or no MATLAB file: .+; fetch it again"),
-        (b"words", ("dmos",), r"'a.mat' is damaged or no MATLAB file: .+; fetch it again"),
-        (content, ("dmos", "orgs"), r"'a.mat' has no variable orgs: fetch it again"),
-    ]:
-        with pytest.raises(ValueError, match=words):
-            matlab.read_variables(spoilt, "a.mat", variables)

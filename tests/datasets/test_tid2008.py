@@ -3,7 +3,6 @@
 from functools import partial
 
 import made_up_case
-import tensorflow_datasets as tfds
 
 from diqa_utils.datasets.tid2008 import tid2008_dataset_builder
 from tests.datasets import test_tid2013
@@ -15,10 +14,9 @@ class Tid2008Test(made_up_case.MadeUpTestCase):
     """TID2013's names, fewer of them, and no synthetic part."""
 
     DATASET_CLASS = tid2008_dataset_builder.Builder
-    SPLITS = {"rated": 1700}  # noqa: RUF012 - TFDS reads it from the class
-    make = staticmethod(make)
-    ROWS = {  # noqa: RUF012
-        ("tid2008", "rated"): {
+    SPLITS = {"rated": 1700}
+    ROWS = {
+        "tid2008": {
             "i25_17_4": {
                 "reference_id": "I25",
                 "distortion": "contrast_change",
@@ -29,7 +27,3 @@ class Tid2008Test(made_up_case.MadeUpTestCase):
             }
         }
     }
-
-
-if __name__ == "__main__":
-    tfds.testing.test_main()

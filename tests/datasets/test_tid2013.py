@@ -4,7 +4,6 @@ from pathlib import Path
 
 import made_up
 import made_up_case
-import tensorflow_datasets as tfds
 
 from diqa_utils.datasets.tid2013 import tid2013_dataset_builder
 
@@ -33,23 +32,20 @@ class Tid2013Test(made_up_case.MadeUpTestCase):
     """Names in any case, and the synthetic reference in a part of its own."""
 
     DATASET_CLASS = tid2013_dataset_builder.Builder
-    SPLITS = {"rated": 2880, "synthetic": 120}  # noqa: RUF012 - TFDS reads it from the class
-    make = staticmethod(make)
-    ROWS = {  # noqa: RUF012
-        ("tid2013", "rated"): {
+    SPLITS = {"rated": 2880, "synthetic": 120}
+    ROWS = {
+        "tid2013": {
             "i01_11_1": {
                 "reference_id": "I01",
                 "distortion": "jpeg2000",
                 "score": 6.89,
                 "score_std": 0.11,
                 "synthetic": False,
-            }
-        },
-        ("tid2013", "synthetic"): {
-            "i25_24_5": {"distortion": "sparse_sampling", "synthetic": True}
+            },
+            "i25_24_5": {"distortion": "sparse_sampling", "synthetic": True},
         },
     }
-    FAULTS = [  # noqa: RUF012
+    FAULTS = [
         (
             made_up.replace_in("mos_with_names.txt", "5.98000 i01_02_2.bmp", "5.98000"),
             r"line 7 of 'mos_with_names.txt' is '5.98000', and should be a score and a name",
@@ -67,7 +63,3 @@ class Tid2013Test(made_up_case.MadeUpTestCase):
             r"mos_with_names.txt has 3,000 rows and mos_std.txt has 2,999",
         ),
     ]
-
-
-if __name__ == "__main__":
-    tfds.testing.test_main()

@@ -351,40 +351,6 @@ def test_a_folder_that_changes_while_it_is_read_is_named(own, monkeypatch):
         scores_and_pixels(own)
 
 
-@pytest.mark.parametrize(
-    ("file", "spoil", "words"),
-    [
-        ("dataset_info.json", lambda content: content[:-20], "Failed to load JSON"),
-        ("dataset_info.json", None, "'dataset_info.json' is missing"),
-        ("metadata.json", lambda content: content[:-20], "Unterminated"),
-        ("metadata.json", lambda content: content.replace(b"0.2", b"0.2,1", 1), "is damaged"),
-        ("*tfrecord*", lambda content: content[:-20], "'folder_iqa-rated.tfrecord.*cannot be read"),
-        ("*tfrecord*", lambda content: content * 2, "has 4 records and should have 2"),
-        (
-            "*tfrecord*",
-            lambda content: content[:90] + b"!" + content[91:],
-            "tfrecord.*cannot be rea",
-        ),
-        ("*tfrecord*", None, "'folder_iqa-rated.tfrecord.*' is missing"),
-    ],
-)
-def test_a_build_that_was_damaged_is_named_and_built_again_once_it_is_deleted(
-    own, file, spoil, words
-):
-    first = scores_and_pixels(own)
-    [place] = own["data_dir"].glob("*/*/1.0.0")
-    [path] = place.glob(file)
-    if spoil:
-        made_up.write(place, path.name, spoil(path.read_bytes()))
-    else:
-        path.unlink()
-    with pytest.raises(ValueError, match=rf"(?i)damaged.*{words}.*|{words}") as caught:
-        datasets.read_table("folder_iqa", split="rated", **own)
-    assert f"elete {str(place)!r}" in str(caught.value) or "delete that folder" in str(caught.value)
-    shutil.rmtree(place)
-    assert scores_and_pixels(own) == first
-
-
 def test_a_full_disk_is_named(own, tmp_path):
     code = (
         "import resource, sys; from diqa_utils.cli import app;"

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from unittest import mock
 
 import keras
 import numpy as np
@@ -37,8 +36,7 @@ def make_run(folder: Path) -> None:
     predictor.save(folder / "predictor")
     part = DatabasePart("folder_iqa", "train", data_dir="built", options={"scale": [1.0, 5.0]})
     claim_folder(folder, RatingsRecipe())
-    with mock.patch.object(DatabasePart, "table", return_value={}):
-        RatingsRun(part, str(folder), pictures="shared").claim(RatingsRecipe(), [])
+    RatingsRun(part, str(folder), pictures="shared").claim()
     (folder / "prepared").mkdir()
     np.savez(
         folder / "prepared/table.npz",

@@ -1,7 +1,6 @@
 """`diqa train`, `diqa resume`, `diqa export-weights` and `diqa evaluate`."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,11 +44,6 @@ def train(
         str | None, typer.Option(help="The part to learn from: `train` if there is one.")
     ] = None,
     pristine: Pristine = None,
-    seed: Annotated[int | None, typer.Option(help="A seed instead of the recipe's own.")] = None,
-    pictures: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="The folder for prepared pictures that runs share."),
-    ] = None,
     data_dir: DataDir = None,
     manual_dir: ManualDir = None,
     partial: Partial = False,
@@ -68,8 +62,6 @@ def train(
         from diqa_utils.ratings import protocol, runs
 
         settings = _recipe(recipe)
-        if seed is not None:
-            settings = replace(settings, seed=seed)
         place: dict[str, Any] = {"data_dir": data_dir, "manual_dir": manual_dir, "partial": partial}
         options = own_folder_options(scores, columns, separator, decimal, scale, lower_is_better)
         if split is None:
@@ -78,7 +70,7 @@ def train(
                 raise ValueError(f"--split is missing: name one of {', '.join(parts)}.")
             split = "train" if "train" in parts else parts[0]
         part = protocol.DatabasePart(database, split, **place, options=options)
-        run = runs.RatingsRun(part, str(folder), pristine=pristine, pictures=pictures)
+        run = runs.RatingsRun(part, str(folder), pristine=pristine)
         _print_card(run.train(settings), folder)
 
 
@@ -128,9 +120,8 @@ def evaluate(
     ] = None,
     recipe: Annotated[str, typer.Option(help="With --repeats: the recipe to train.")] = "diqa",
     pristine: Pristine = None,
-    seed: Annotated[int, typer.Option(help="With --repeats: the seed of the splits.")] = 0,
     folder: Annotated[
-        Path | None, typer.Option(help="With --repeats: the folder for finished repeats.")
+        Path | None, typer.Option(help="With --repeats: the folder for the runs.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Write the table to PATH.md and PATH.json as well.")
@@ -161,10 +152,10 @@ def evaluate(
         if repeats is None:
             results: list[Any] = [runs.measure(predictor, part)]
         elif folder is None:
-            raise ValueError("--repeats needs --folder, where finished repeats are kept.")
+            raise ValueError("--repeats needs --folder, where the runs are kept.")
         else:
             results = runs.repeat(
-                _recipe(recipe), part, repeats=repeats, seed=seed, folder=folder, pristine=pristine
+                _recipe(recipe), part, repeats=repeats, folder=folder, pristine=pristine
             )
         published = protocol.published(database)
         table = protocol.to_markdown(results, published)

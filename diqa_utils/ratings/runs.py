@@ -376,7 +376,7 @@ def repeat(
     part: DatabasePart,
     *,
     repeats: int,
-    seed: int,
+    seed: int = 0,
     folder: str | PathLike[str],
     pristine: str | PathLike[str] | None = None,
 ) -> list[Result]:

@@ -67,12 +67,15 @@ def check_same(place: Path, kept: Any, now: Mapping[str, Any]) -> None:
         now: The same of this run.
     """
     known = kept if isinstance(kept, dict) else {}
-    for name, value in json.loads(json.dumps(now, default=str)).items():
-        if name not in known or known[name] != value:
+    wanted = json.loads(json.dumps(now, default=str))
+    for name in wanted | known:
+        there, here = known.get(name), wanted.get(name)
+        if isinstance(there, dict) and isinstance(here, dict):
+            check_same(place, there, here)
+        elif there != here:
             raise ValueError(
-                f"{str(place)!r} belongs to another run, which differs in {name} "
-                f"({known.get(name)!r} there, {value!r} here): take another folder, or what that "
-                "run was started with."
+                f"{str(place)!r} belongs to another run, which differs in {name} ({there!r} there, "
+                f"{here!r} here): take another folder, or what that run was started with."
             )
 
 

@@ -68,11 +68,7 @@ from diqa_utils.ratings.protocol import (
 )
 from diqa_utils.ratings.recipe import RatingsRecipe
 from diqa_utils.ratings.training import (
-    GO_ON,
-    RECIPE_FILE,
     check_enough,
-    claim_folder,
-    read_recipe,
     train_on_ratings,
 )
 
@@ -84,7 +80,7 @@ SET_ASIDE_PARTS = ("validation", "calibration")
 
 #: Where a run keeps what it is made of, within its folder, and what to do if that is damaged.
 RUN_FILE = "run.json"
-REMEDY = f"delete it {GO_ON}"
+REMEDY = "delete it and start the same training again: it goes on where it was"
 
 #: Of ten references, how many go to training, validation and calibration.
 REFERENCES = (8, 1, 1)
@@ -139,8 +135,7 @@ class RatingsRun:
         pristine = [] if self.pristine is None else pristine_pictures(self.pristine)
         _check_pictures(recipe, self.part, ids, pristine, pictures_folder, progress)
         with locked(folder):
-            claim_folder(folder, recipe)
-            self.claim()
+            self.claim(recipe)
             remove_half_written(folder / RUN_PREDICTOR)
             trained, pictures = _train(
                 recipe,
@@ -163,8 +158,11 @@ class RatingsRun:
             predictor.save(folder / RUN_PREDICTOR)
         return predictor.card
 
-    def claim(self) -> None:
+    def claim(self, recipe: RatingsRecipe) -> None:
         """Writes what the run is made of into its folder.
+
+        Args:
+            recipe: All settings.
 
         Raises:
             ValueError: The folder belongs to a run that is made of something else, or the file is
@@ -184,6 +182,7 @@ class RatingsRun:
             "options": dict(self.part.options),
             "pristine": pristine,
             "pictures": pictures,
+            "recipe": asdict(recipe),
         }
         file = Path(self.folder) / RUN_FILE
         if file.exists():
@@ -261,17 +260,17 @@ def load_run(folder: str | PathLike[str]) -> tuple[RatingsRun, RatingsRecipe]:
         ValueError: A file in it is damaged.
     """
     path = Path(folder)
-    files = path / RUN_FILE, path / RECIPE_FILE
-    if not all(file.exists() for file in files):
+    file = path / RUN_FILE
+    if not file.exists():
         raise FileNotFoundError(f"There is no training run in {str(path)!r}: start one with train.")
-    settings = read_json(files[0], REMEDY)
+    settings = read_json(file, REMEDY)
     try:
+        recipe = RatingsRecipe.from_json(json.dumps(settings.pop("recipe")))
         pristine, pictures = settings.pop("pristine"), settings.pop("pictures")
         part = DatabasePart(settings.pop("database"), **settings)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{str(files[0])!r} is damaged: {REMEDY}.") from error
-    run = RatingsRun(part, str(path), pristine, pictures)
-    return run, read_recipe(path)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{str(file)!r} is damaged: {REMEDY}.") from error
+    return RatingsRun(part, str(path), pristine, pictures), recipe
 
 
 def deal_out(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -25,7 +25,6 @@ from diqa_utils.ratings.pictures import RatedPictures
 from diqa_utils.ratings.protocol import DatabasePart
 from diqa_utils.ratings.recipe import RatingsRecipe
 from diqa_utils.ratings.runs import RatingsRun, load_run
-from diqa_utils.ratings.training import claim_folder
 from tests.fuzz.mutations import mutated
 
 
@@ -35,8 +34,7 @@ def make_run(folder: Path) -> None:
     predictor.card["interval"] = {"confidence": 0.9, "half_width": 0.2}
     predictor.save(folder / "predictor")
     part = DatabasePart("folder_iqa", "train", data_dir="built", options={"scale": [1.0, 5.0]})
-    claim_folder(folder, RatingsRecipe())
-    RatingsRun(part, str(folder), pictures="shared").claim()
+    RatingsRun(part, str(folder), pictures="shared").claim(RatingsRecipe())
     (folder / "prepared").mkdir()
     np.savez(
         folder / "prepared/table.npz",
@@ -66,7 +64,6 @@ READERS: dict[str, Callable[[Path], object]] = {
     "prepared/table.npz": lambda folder: RatedPictures(folder / "prepared"),
     "predictor/card.json": load_predictor,
     "run.json": load_run,
-    "recipe.json": load_run,
 }
 
 

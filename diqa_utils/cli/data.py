@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from diqa_utils import datasets
 from diqa_utils.cli.common import (
@@ -69,7 +68,7 @@ def list_databases(data_dir: DataDir = None) -> None:
 
     The table shows which are installed and what they hold.
     """
-    Console().print(datasets.available(data_dir))
+    typer.echo(datasets.available(data_dir))
 
 
 @app.command()

@@ -70,17 +70,13 @@ class Availability:
 class Catalog(dict[str, Availability]):
     """The databases by name; prints as a table."""
 
-    def __rich__(self) -> Table:
-        """The table for a terminal, with the terms below the address."""
+    def __repr__(self) -> str:
         table = Table(box=SIMPLE_HEAD)
         for title in TITLES:
             table.add_column(title, no_wrap=title == "name", overflow="fold")
         for entry in self.values():
             *cells, home, terms = entry.cells
             table.add_row(*cells, f"{home}\n{terms}")
-        return table
-
-    def __repr__(self) -> str:
         text = io.StringIO()
-        Console(file=text, width=120).print(self)
+        Console(file=text).print(table)
         return text.getvalue()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
 import io
-import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePath
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock
 
-from diqa_utils._internal.files import cache_folder, source_fingerprint
+from diqa_utils._internal.files import cache_folder, fingerprint, source_fingerprint
 from diqa_utils.datasets.catalog import CATALOG
 from diqa_utils.datasets.database import Database
 from diqa_utils.datasets.files import DatabaseFiles, files_below
@@ -82,11 +80,6 @@ def find_files(name: str, data_dir: Path | None, manual_dir: Path | None) -> Pat
         f"The files of {name} are not on this machine: {str(folder)!r} {what}.\n"
         f"{CATALOG[name].instructions}"
     )
-
-
-def open_files(name: str, data_dir: Path | None, manual_dir: Path | None) -> DatabaseFiles:
-    """Opens the files of a database."""
-    return DatabaseFiles(find_files(name, data_dir, manual_dir))
 
 
 def make_builder(
@@ -170,7 +163,8 @@ def prepare(
     if not builder.data_path.exists():
         with contextlib.ExitStack() as resources:
             if name != "sample_iqa":
-                builder.files = resources.enter_context(open_files(name, data_dir, manual_dir))
+                files = DatabaseFiles(find_files(name, data_dir, manual_dir))
+                builder.files = resources.enter_context(files)
             _build(builder, name)
         # Another builder, for this one has not read what another process may have written.
         builder = make_builder(name, data_dir, manual_dir, partial=partial, options=options)
@@ -278,8 +272,7 @@ def contents_fingerprint(folder: Path, reading: Any, *, leave_out: Iterable[Path
     """
     paths = [folder] if folder.is_file() else files_below(folder, leave_out=leave_out)
     state = [_state(path) for path in paths if path.suffix not in WRITTEN_HERE]
-    content = json.dumps([reading, state], default=str, sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:12]
+    return fingerprint(reading=reading, state=state)
 
 
 def _state(path: Path) -> tuple[str | int, ...]:

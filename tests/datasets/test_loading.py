@@ -244,13 +244,13 @@ def test_a_folder_that_cannot_be_written_is_named(kadid, tmp_path):
 def test_a_build_that_another_process_finished_meanwhile_is_used(kadid, tmp_path, monkeypatch):
     settings = {"manual_dir": kadid, "partial": True}
     datasets.load("kadid10k", data_dir=tmp_path / "other", **settings)
-    open_files = storage.open_files
+    open_files = storage.DatabaseFiles
 
     def wait_for_another_process(*arguments):
         shutil.copytree(tmp_path / "other", tmp_path / "here")
         return open_files(*arguments)
 
-    monkeypatch.setattr(storage, "open_files", wait_for_another_process)
+    monkeypatch.setattr(storage, "DatabaseFiles", wait_for_another_process)
     loaded = datasets.load("kadid10k", split="rated", data_dir=tmp_path / "here", **settings)
     assert len(loaded) == 250
 

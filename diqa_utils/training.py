@@ -247,17 +247,16 @@ def load_weights(model: keras.Model, path: str | PathLike[str]) -> None:
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"There are no weights at {str(path)!r}: check the path.")
-    before = model.get_weights()
+    copy = keras.models.clone_model(model)
     try:
-        model.load_weights(path)
+        copy.load_weights(path)
     except Exception as error:  # Keras and HDF5 have errors of many kinds
-        model.set_weights(before)
         raise ValueError(
             f"{str(path)!r} does not hold weights of the model {model.name!r}, or is damaged."
         ) from error
-    if not all(np.isfinite(values).all() for values in model.get_weights()):
-        model.set_weights(before)
+    if not all(np.isfinite(values).all() for values in copy.get_weights()):
         raise ValueError(f"{str(path)!r} holds weights that are not finite numbers: train anew.")
+    model.load_weights(path)
 
 
 class Checkpoints:

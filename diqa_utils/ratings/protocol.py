@@ -158,8 +158,6 @@ def splits(part: DatabasePart, *, repeats: int = 10, seed: int = 0) -> list[Spli
         ValueError: The pictures have no references, there are fewer than three references, or
             `repeats` or `seed` cannot be.
     """
-    if seed < 0:
-        raise ValueError(f"seed must be zero or more, not {seed}.")
     table = part.table()
     if np.array_equal(table["reference_id"], table["image_id"]):
         raise ValueError(
@@ -167,11 +165,6 @@ def splits(part: DatabasePart, *, repeats: int = 10, seed: int = 0) -> list[Spli
             "split, or add the column reference or reference_id to a table of yours."
         )
     references = sorted(set(table["reference_id"].tolist()))
-    if len(references) < 3:
-        raise ValueError(
-            f"{part.label} has {len(references)} reference(s); training, validation and test need "
-            "one each, three or more in all."
-        )
     drawn = []
     pairs = datasets.repeated_splits(references, TRAIN_AND_TEST, repeats=repeats, seed=seed)
     for number, (rest, test) in enumerate(pairs, start=1):

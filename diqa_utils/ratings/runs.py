@@ -138,14 +138,7 @@ class RatingsRun:
             self.claim(recipe)
             remove_half_written(folder / RUN_PREDICTOR)
             trained, pictures = _train(
-                recipe,
-                self.part,
-                training=ids["train"],
-                validation=ids["validation"],
-                pristine=pristine,
-                folder=folder,
-                pictures_folder=pictures_folder,
-                progress=progress,
+                recipe, self.part, ids, pristine, folder, pictures_folder, progress
             )
             predictor = _as_saved(trained)
             # What is measured is what is saved, weights in half precision and all.
@@ -356,11 +349,6 @@ def measure(predictor: str | PathLike[str], part: DatabasePart) -> Result:
     """
     loaded = load_predictor(predictor)
     dataset = part.load()
-    if len(dataset) < MINIMUM_PAIRS_FOR_FIT:
-        raise ValueError(
-            f"{part.label!r} has {len(dataset)} picture(s), and {MINIMUM_PAIRS_FOR_FIT} are needed "
-            "to say how well scores agree with ratings."
-        )
     scores = []
     for example in tqdm(dataset.as_numpy_iterator(), "scoring", len(dataset), leave=False):
         try:
@@ -394,7 +382,7 @@ def repeat(
         The recipe's result, then those of the full-reference metrics.
 
     Raises:
-        ValueError: The database cannot be split, or the folder belongs to another run.
+        ValueError: The database cannot be split, or another process is training in the folder.
     """
     root, table = Path(folder), part.table()
     clean = None if pristine is None else pristine_pictures(pristine)
@@ -404,22 +392,12 @@ def repeat(
         return table["image_id"][chosen].tolist()
 
     def method(split: Split, number: int) -> np.ndarray:
-        ids = {
-            "train": ids_of(split.training),
-            "validation": ids_of(split.validation),
-        }
+        ids = {"train": ids_of(split.training), "validation": ids_of(split.validation)}
         pristine = clean or _references(recipe, part, split)
-        folder = root / "pictures"
-        _check_pictures(recipe, part, ids, pristine, folder, True)
-        trained, pictures = _train(
-            replace(recipe, seed=recipe.seed + number - 1),
-            part,
-            training=ids["train"],
-            validation=ids["validation"],
-            pristine=pristine,
-            folder=root / f"run-{number:03}",
-            pictures_folder=folder,
-        )
+        folder, pictures_folder = root / f"run-{number:03}", root / "pictures"
+        _check_pictures(recipe, part, ids, pristine, pictures_folder, True)
+        seeded = replace(recipe, seed=recipe.seed + number - 1)
+        trained, pictures = _train(seeded, part, ids, pristine, folder, pictures_folder, True)
         rows = pictures.rows_of(ids_of(split.test))
         return trained.predict(pictures, rows)[:, 0]
 
@@ -437,24 +415,22 @@ def repeat(
 def _train(
     recipe: RatingsRecipe,
     part: DatabasePart,
-    *,
-    training: list[str],
-    validation: list[str],
+    ids: dict[str, list[str]],
     pristine: Sequence[np.ndarray],
     folder: Path,
     pictures_folder: Path,
-    progress: bool = True,
+    progress: bool,
 ) -> tuple[TrainedPredictor, RatedPictures]:
     """Prepares all pictures of a part and the worse copies of some, and trains."""
     pictures = prepared_pictures(recipe, part, pictures_folder, progress)
     copies = None
     if recipe.predictor == "extended" and recipe.statistics.copies_weight:
-        copies = copies_to_learn(recipe, part, training, pristine, pictures_folder, progress)
+        copies = copies_to_learn(recipe, part, ids["train"], pristine, pictures_folder, progress)
     trained = train_on_ratings(
         recipe,
         pictures,
-        training=training,
-        validation=validation,
+        training=ids["train"],
+        validation=ids["validation"],
         copies=copies,
         pristine=pristine,
         folder=folder,

@@ -219,7 +219,7 @@ def test_a_run_that_was_stopped_while_preparing_can_go_on(run, settings, tmp_pat
 
 @pytest.mark.parametrize(
     ("sizes", "words"),
-    [([64] * 5, "has 5 picture.*, and 6 are needed"), ([64] * 5 + [40], "'p5.png': .*48 x 48")],
+    [([64] * 5, "has 5 images; it needs 6 or more"), ([64] * 5 + [40], "'p5.png': .*48 x 48")],
 )
 def test_what_cannot_be_evaluated_is_said_with_its_name(run, tmp_path, sizes, words):
     rows = [["image", "score"]]

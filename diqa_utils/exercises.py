@@ -35,20 +35,10 @@ EXERCISES: dict[str, Exercise] = {}
 Solution = Callable[..., Any]
 
 
-def value(number: str, *, tolerance: float = 1e-5) -> Callable[[Solution], Solution]:
-    """Enters a function that returns the value that an exercise asks for."""
-
-    def enter(solution: Solution) -> Solution:
-        EXERCISES[number] = Exercise(solution, (), tolerance)
-        return solution
-
-    return enter
-
-
-def function(
+def exercise(
     number: str, *trials: tuple[Any, ...], tolerance: float = 1e-5
 ) -> Callable[[Solution], Solution]:
-    """Enters the function that an exercise asks for, with the arguments of each trial."""
+    """Enters what an exercise asks for: a function with arguments of its trials, or a value."""
 
     def enter(solution: Solution) -> Solution:
         EXERCISES[number] = Exercise(solution, trials, tolerance)
@@ -60,12 +50,12 @@ def function(
 # --- Chapter 1 ------------------------------------------------------------------------------------
 
 
-@function("1.1", (1,), (3,), (5,), (2.5,))
+@exercise("1.1", (1,), (3,), (5,), (2.5,))
 def kadid_quality(dmos: float) -> float:
     return (dmos - 1) / 4
 
 
-@function(
+@exercise(
     "1.2",
     (
         ["china-3-jpeg-2", "coins-0-jpeg-1", "flower-1-jpeg-1"],
@@ -78,12 +68,12 @@ def shared_photographs(train_ids: list[str], test_ids: list[str]) -> list[str]:
     return sorted(train & test)
 
 
-@value("1.3")
+@exercise("1.3")
 def sizes_of_batches() -> list[int]:
     return [8, 8, 8, 2]  # of 26 references, once each
 
 
-@function(
+@exercise(
     "1.4",
     (4, []),
     (6, [(0, 3), (3, 5), (1, 2)]),
@@ -100,19 +90,19 @@ def scene_keys(number: int, pairs: list[tuple[int, int]]) -> list[int]:
 # --- Chapter 2 ------------------------------------------------------------------------------------
 
 
-@value("2.1", tolerance=1e-3)
+@exercise("2.1", tolerance=1e-3)
 def row_of_a_fair_peak() -> float:
     # 7.5 weights stand before the peak, and "SAME" puts 7 rows before the picture.
     return 32 - (7.5 - 7)
 
 
-@function("2.2", (np.arange(8.0),), (np.array([0.0, 0, 0, 0, 16, 0, 0, 0, 0]),))
+@exercise("2.2", (np.arange(8.0),), (np.array([0.0, 0, 0, 0, 16, 0, 0, 0, 0]),))
 def reduce_line(line: np.ndarray) -> np.ndarray:
     weights = np.array([1, 4, 6, 4, 1]) / 16
     return np.convolve(np.pad(line, 2, mode="reflect"), weights, mode="valid")[::2]
 
 
-@function("2.3", (5, 4), (3, 4), (7, 4), (30, 4), (2.9, 2))
+@exercise("2.3", (5, 4), (3, 4), (7, 4), (30, 4), (2.9, 2))
 def seen_period(period: float, step: float) -> float:
     waves = step / period
     return step / abs(waves - np.round(waves))
@@ -121,18 +111,18 @@ def seen_period(period: float, step: float) -> float:
 # --- Chapter 3 ------------------------------------------------------------------------------------
 
 
-@value("3.1", tolerance=1e-3)
+@exercise("3.1", tolerance=1e-3)
 def exponent_for_a_tenth() -> float:
     return np.log(10) / np.log(255)
 
 
-@function("3.2", (np.arange(96.0).reshape(8, 12, 1),), (np.eye(16)[..., None],))
+@exercise("3.2", (np.arange(96.0).reshape(8, 12, 1),), (np.eye(16)[..., None],))
 def block_means(values: np.ndarray) -> np.ndarray:
     height, width, channels = values.shape
     return values.reshape(height // 4, 4, width // 4, 4, channels).mean(axis=(1, 3))
 
 
-@function("3.3", (np.array([4, 0.25, 0]),), (np.array([-4, 0, 1e-4]),))
+@exercise("3.3", (np.array([4, 0.25, 0]),), (np.array([-4, 0, 1e-4]),))
 def slope_of_safe_root(x: np.ndarray) -> np.ndarray:
     size = np.abs(x)
     return np.sign(x) / (2 * np.sqrt(np.where(size > 0, size, 1)))
@@ -141,17 +131,17 @@ def slope_of_safe_root(x: np.ndarray) -> np.ndarray:
 # --- Chapter 4 ------------------------------------------------------------------------------------
 
 
-@value("4.1", tolerance=1e-3)
+@exercise("4.1", tolerance=1e-3)
 def slope_for_a_detail() -> float:
     return 2 * np.arctanh(1 / 2) / (8 / 255)
 
 
-@function("4.2", (np.array([1.0, 3, 5, 5]).reshape(2, 1, 2, 1),))
+@exercise("4.2", (np.array([1.0, 3, 5, 5]).reshape(2, 1, 2, 1),))
 def divide_by_mean(reliability: np.ndarray) -> np.ndarray:
     return reliability / reliability.mean(axis=(1, 2, 3), keepdims=True)
 
 
-@function("4.3", (np.array([1.0, 3, 2, 2, 0, 1]).reshape(3, 1, 2, 1),))
+@exercise("4.3", (np.array([1.0, 3, 2, 2, 0, 1]).reshape(3, 1, 2, 1),))
 def mean_of_squares(reliability: np.ndarray) -> np.ndarray:
     axes = (1, 2, 3)
     return 1 + (reliability.std(axis=axes) / reliability.mean(axis=axes)) ** 2
@@ -160,7 +150,7 @@ def mean_of_squares(reliability: np.ndarray) -> np.ndarray:
 # --- Chapter 5 ------------------------------------------------------------------------------------
 
 
-@function(
+@exercise(
     "5.1",
     (
         np.array([0.5, 0.6, 0.2, 0.2]),
@@ -173,12 +163,12 @@ def loss_of_a_map(y_true: np.ndarray, y_pred: np.ndarray, reliability: np.ndarra
     return float(np.mean(((y_pred - y_true) * reliability) ** 2))
 
 
-@value("5.2", tolerance=1e-3)
+@exercise("5.2", tolerance=1e-3)
 def learning_rate_of_one_step() -> float:
     return 0.3804  # 1 / (2 mean(r-hat ^ 2)) over the training part of sample_iqa
 
 
-@value("5.3", tolerance=2e-4)
+@exercise("5.3", tolerance=2e-4)
 def loss_of_the_best_line() -> float:
     return 0.0089  # over the training part of sample_iqa
 
@@ -186,19 +176,19 @@ def loss_of_the_best_line() -> float:
 # --- Chapter 6 ------------------------------------------------------------------------------------
 
 
-@value("6.1")
+@exercise("6.1")
 def weights_of_conv7() -> int:
     return (3 * 3 * 64 + 1) * 128
 
 
-@function("6.2", (64,), (192,))
+@exercise("6.2", (64,), (192,))
 def share_inside(side: int) -> float:
     cells = np.arange(side // 4)
     inside = (4 * cells - 19 >= 0) & (4 * cells + 25 <= side - 1)
     return float(np.mean(inside) ** 2)
 
 
-@function(
+@exercise(
     "6.3",
     ([1, 2, 1, 2, 1, 1, 1, 1],),
     ([1, 1, 1],),
@@ -218,7 +208,7 @@ def window(strides: list[int]) -> tuple[int, int]:
 # --- Chapter 7 ------------------------------------------------------------------------------------
 
 
-@function(
+@exercise(
     "7.1",
     (np.array([[1.0, 10.0, 5.0], [3.0, 30.0, 5.0]]),) * 2,
     (np.array([[2.0, 40.0, 5.001]]), np.array([[1.0, 10.0, 5.0], [3.0, 30.0, 5.0]])),
@@ -228,14 +218,14 @@ def standardize(new: np.ndarray, known: np.ndarray) -> np.ndarray:
     return (new - known.mean(axis=0)) / np.sqrt(known.var(axis=0) + 1e-6)
 
 
-@function("7.2", (np.full((4, 4), 1 / 16),), (np.array([[0.0, 0.5, 0.25], [0.75, 0.0, 0.5]]),))
+@exercise("7.2", (np.full((4, 4), 1 / 16),), (np.array([[0.0, 0.5, 0.25], [0.75, 0.0, 0.5]]),))
 def gathered(feature_map: np.ndarray) -> np.ndarray:
     gathered_map = np.zeros_like(feature_map)
     gathered_map[0, 0] = feature_map.sum()
     return gathered_map
 
 
-@value("7.3", tolerance=0.02)
+@exercise("7.3", tolerance=0.02)
 def order_by_context() -> list[float]:
     from diqa_utils import datasets
     from diqa_utils.maps import hand_crafted_features
@@ -248,7 +238,7 @@ def order_by_context() -> list[float]:
     return [srcc(numbers, quality) for numbers in hand_crafted_features(images).numpy().T]
 
 
-@function(
+@exercise(
     "7.4",
     (np.array([[1.0], [2.0]]), np.array([3.0]), np.array([4.0, 5.0]), np.array([0.25, 4.0])),
     (
@@ -269,12 +259,12 @@ def folded(
 # --- Chapter 8 ------------------------------------------------------------------------------------
 
 
-@value("8.1")
+@exercise("8.1")
 def srcc_by_hand() -> float:
     return 1 - 6 * 4 * 1**2 / (4 * (4**2 - 1))
 
 
-@function("8.2", (np.array([3, 1, 2]),), (np.array([30, 10, 30, 70]),), (np.array([5, 5, 5, 1]),))
+@exercise("8.2", (np.array([3, 1, 2]),), (np.array([30, 10, 30, 70]),), (np.array([5, 5, 5, 1]),))
 def mean_ranks(values: np.ndarray) -> np.ndarray:
     smaller = (values[None, :] < values[:, None]).sum(axis=1)
     equal = (values[None, :] == values[:, None]).sum(axis=1)
@@ -290,7 +280,7 @@ def _two_predictors(seed: int) -> tuple[np.ndarray, ...]:
     return first, second, quality, np.repeat(["a", "b", "c", "d", "e"], 3), draws
 
 
-@function("8.3", _two_predictors(0), _two_predictors(1))
+@exercise("8.3", _two_predictors(0), _two_predictors(1))
 def share_better(
     first: np.ndarray,
     second: np.ndarray,
@@ -310,7 +300,7 @@ def share_better(
 # --- Chapter 9 ------------------------------------------------------------------------------------
 
 
-@function(
+@exercise(
     "9.1",
     ([9, 5, 2], [0.9, 0.85, 0.4], 0.1),
     ([4, 3, 6], [0.8, 0.9, 0.75], 0.02),
@@ -321,7 +311,7 @@ def smallest_good(sizes: Sequence[int], scores: Sequence[float], loss: float) ->
     return min(good, key=lambda number: sizes[number])
 
 
-@function(
+@exercise(
     "9.2",
     (np.arange(7 * 11 * 3, dtype=np.uint8).reshape(7, 11, 3), 3),
     (np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3), 4),
@@ -333,7 +323,7 @@ def tiles(picture: np.ndarray, side: int) -> np.ndarray:
     return blocks.reshape(rows * columns, side, side, 3)
 
 
-@function("9.3", (1,), (0.5,), (0.25,), tolerance=2e-3)
+@exercise("9.3", (1,), (0.5,), (0.25,), tolerance=2e-3)
 def fall_by_noise(share: float) -> float:
     from PIL import Image
     from skimage.data import stereo_motorcycle
@@ -355,7 +345,7 @@ def fall_by_noise(share: float) -> float:
 # --- Chapter 10 -----------------------------------------------------------------------------------
 
 
-@function("10.1", (256, 256), (512, 512), (300, 400))
+@exercise("10.1", (256, 256), (512, 512), (300, 400))
 def examples_of_a_picture(height: int, width: int) -> int:
     return (height - 255) * (width - 255) * 2 * 34 * 5
 
@@ -366,12 +356,12 @@ def _all_levels(brightest: int) -> np.ndarray:
     return levels.astype(np.uint8)
 
 
-@function("10.2", (_all_levels(127),), (_all_levels(200),), (_all_levels(255),))
+@exercise("10.2", (_all_levels(127),), (_all_levels(200),), (_all_levels(255),))
 def brighter_without_a_trace(image: np.ndarray) -> np.ndarray:
     return image + (255 - np.max(image))
 
 
-@function(
+@exercise(
     "10.3",
     ([np.array([0.4, 0.5, 0.6]), np.array([0.1, 0.2, 0.3, 0.2])],),
     ([np.array([0.3, 0.5]), np.array([0.4]), np.array([0.2, 0.6, 0.7, 0.5])],),
@@ -386,7 +376,7 @@ def told_the_family(families: list[np.ndarray]) -> float:
 # --- Chapter 11 -----------------------------------------------------------------------------------
 
 
-@function(
+@exercise(
     "11.1",
     (np.full(4, 0.5), np.array([0.25, 0.5, 0.75, 1]), np.array([0.25, 0.1, 0.2, 0.4])),
     (np.array([0.5]), np.array([0.5]), np.array([0.1])),
@@ -395,7 +385,7 @@ def coverage(scores: np.ndarray, ratings: np.ndarray, half_widths: np.ndarray) -
     return np.mean(np.abs(scores - ratings) <= half_widths)
 
 
-@function("11.2", (0.9,), (0.5,), (0.95,), (0.8,))
+@exercise("11.2", (0.9,), (0.5,), (0.95,), (0.8,))
 def fewest(confidence: float) -> int:
     number = 1
     while np.ceil((number + 1) * confidence) > number:
@@ -403,7 +393,7 @@ def fewest(confidence: float) -> int:
     return number
 
 
-@function("11.3", (0.1, 0.125, 0.0), (0.1, 0.125, 0.9), (0.0, 0.2, 0.5), (0.05, 0.2, 0.75))
+@exercise("11.3", (0.1, 0.125, 0.0), (0.1, 0.125, 0.9), (0.0, 0.2, 0.5), (0.05, 0.2, 0.75))
 def chance(gap: float, deviation: float, shared: float) -> float:
     return norm.cdf(gap / (deviation * np.sqrt(2 * (1 - shared))))
 
@@ -411,7 +401,7 @@ def chance(gap: float, deviation: float, shared: float) -> float:
 # --- Chapter 12 -----------------------------------------------------------------------------------
 
 
-@function(
+@exercise(
     "12.1",
     (np.array([1.0, 0.5, 0.0]), 0.2),
     (np.array([0.5, 0.5, 0.3]), 0.4),
@@ -421,7 +411,7 @@ def penalty(opinions: np.ndarray, margin: float) -> float:
     return np.mean(np.maximum(0, np.diff(opinions) + margin) ** 2)
 
 
-@function(
+@exercise(
     "12.2",
     (np.array([0.2, 0.3]), np.array([0.7, 0.8]), 0.35),
     (np.array([0.9, 0.7]), np.array([0.1, 0.2]), 0.35),
@@ -435,7 +425,7 @@ def which_is_worse(first: np.ndarray, second: np.ndarray, gap: float) -> int:
     return 2 if np.min(first - second) > gap else 0
 
 
-@function(
+@exercise(
     "12.3",
     (
         np.array([0.8, 0.7, 0.75, 0.2]),
@@ -454,7 +444,7 @@ def overlapping_in_order(quality: np.ndarray, low: np.ndarray, high: np.ndarray)
 # --- Chapter 13 -----------------------------------------------------------------------------------
 
 
-@function(
+@exercise(
     "13.1",
     ([0.53, 0.55, 0.56], [0.51, 0.54, 0.53]),
     ([0.50, 0.52, 0.51], [0.51, 0.51, 0.51]),
@@ -464,13 +454,13 @@ def paired(whole: Sequence[float], without: Sequence[float]) -> tuple[Any, ...]:
     return np.mean(differences), np.min(differences), np.max(differences)
 
 
-@function("13.2", (22, 22, 112), (5, 6, 48), (0, 1, 64), (9, 40, 272))
+@exercise("13.2", (22, 22, 112), (5, 6, 48), (0, 1, 64), (9, 40, 272))
 def cells_at_the_edge(before: int, after: int, side: int) -> tuple[Any, ...]:
     cells = np.arange(side // 4)
     return np.sum(4 * cells < before), np.sum(4 * cells + after >= side)
 
 
-@function("13.3", (3, 1), (3, 10), (5, 10), (1, 4))
+@exercise("13.3", (3, 1), (3, 10), (5, 10), (1, 4))
 def by_luck(seeds: int, changes: int) -> float:
     return 1 - (1 - 2 * 0.5**seeds) ** changes
 
@@ -478,12 +468,12 @@ def by_luck(seeds: int, changes: int) -> float:
 # --- Chapter 14 -----------------------------------------------------------------------------------
 
 
-@function("14.1", ([2.0, 6.0, 4.0], [1.0, 2.0, 4.0]), ([9.0, 3.0, 1.0], [3.0, 1.0, 1.0]))
+@exercise("14.1", ([2.0, 6.0, 4.0], [1.0, 2.0, 4.0]), ([9.0, 3.0, 1.0], [3.0, 1.0, 1.0]))
 def times_as_fast(slow: Sequence[float], fast: Sequence[float]) -> float:
     return np.median(np.divide(slow, fast))
 
 
-@function("14.2", (3,), (5,), (7,), (16,))
+@exercise("14.2", (3,), (5,), (7,), (16,))
 def growth(kernel: int) -> float:
     channels = [1, 48, 48, 64, 64, 64, 64, 128, 128]
     places = [16, 4, 4, 1, 1, 1, 1, 1]  # of each convolution, in cells of the map

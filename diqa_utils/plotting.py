@@ -42,7 +42,7 @@ __all__ = [
 WIDTH = 6.4
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6B3FD4", "#704214", "#000000")
-BLUE, VERMILION, GREEN, PINK, VIOLET, BROWN, BLACK = COLOURS
+BLUE, BLACK = COLOURS[0], COLOURS[-1]
 LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#666666"
@@ -132,7 +132,6 @@ def show_maps(
     *,
     columns: int | None = None,
     cmap: str | None = None,
-    value_range: tuple[float, float] | None = None,
     shared_range: bool = True,
     symmetric: bool = False,
     label: str | None = None,
@@ -144,7 +143,6 @@ def show_maps(
         titles: Title of each map, in plain text.
         columns: Maps in a row; at most three if None. A narrow page has fewer.
         cmap: Matplotlib's name of the colours; if None, `magma`, or `RdBu_r` if `symmetric`.
-        value_range: Values at the ends of the colour bar; those of the maps if None.
         shared_range: Whether all maps share one colour bar; otherwise each has its own. For groups
             with a bar each, add their galleries: `show_maps(...) + show_maps(...)`.
         symmetric: Whether zero is in the middle of the colour bar, for values of both signs.
@@ -160,7 +158,7 @@ def show_maps(
     arrays = [_as_map(image_map) for image_map in _as_list(maps)]
     colours = gallery_html.colour_map(cmap or ("RdBu_r" if symmetric else "magma"))
     groups = [arrays] * len(arrays) if shared_range else [[array] for array in arrays]
-    ranges = [value_range or _range_of(group, symmetric) for group in groups]
+    ranges = [_range_of(group, symmetric) for group in groups]
     pictures = [
         gallery_html.paint(array, ends, colours) for array, ends in zip(arrays, ranges, strict=True)
     ]
@@ -196,7 +194,7 @@ def show_overlay(image: Any, error_map: Any) -> Gallery:
 
 
 def show_contact_sheet(
-    families: Mapping[str, Mapping[str, Sequence[Any]]], *, labels: Sequence[str] | None = None
+    families: Mapping[str, Mapping[str, Sequence[Any]]], *, labels: Sequence[str]
 ) -> Gallery:
     """Shows many kinds of pictures, a strip of each, in families; two strips stand side by side.
 
@@ -213,17 +211,6 @@ def show_contact_sheet(
     Raises:
         ValueError: If pictures are none of those above, or labels are not one for each of a strip.
     """
-    strips = [strip for kinds in families.values() for strip in kinds.values()]
-    counts = {len(strip) for strip in strips}
-    sizes = {np.shape(picture)[:2] for strip in strips for picture in strip}
-    if len(counts) != 1 or len(sizes) != 1:
-        raise ValueError(
-            "A contact sheet needs strips of equally many pictures of one size, not of "
-            f"{sorted(counts)} pictures of sizes {sorted(sizes)}."
-        )
-    (count,) = counts
-    if labels is not None and len(labels) != count:
-        raise ValueError(f"There are {len(labels)} labels for {count} pictures in each strip.")
     checked = {
         family: {kind: [_as_picture(one) for one in strip] for kind, strip in kinds.items()}
         for family, kinds in families.items()

@@ -5,10 +5,9 @@ it, and the versions of TensorFlow and Keras; whoever asks for it
 again gets it from there.
 """
 
-import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -16,7 +15,13 @@ import tensorflow as tf
 from filelock import FileLock
 
 from diqa_utils import datasets
-from diqa_utils._internal.files import cache_folder, source_fingerprint, write_atomically
+from diqa_utils._internal.files import (
+    cache_folder,
+    fingerprint,
+    source_fingerprint,
+    write_atomically,
+)
+from diqa_utils.datasets.storage import SAMPLE_SOURCES
 from diqa_utils.maps import DEFAULT_ALPHA, DEFAULT_EXPONENT
 from diqa_utils.models import build_error_map_model, build_score_model
 from diqa_utils.pipelines import error_map_batches, score_batches
@@ -26,22 +31,13 @@ __all__ = ["Recipe", "trained_error_map_model", "trained_score_model"]
 
 #: The code whose change makes a trained model stale.
 SOURCES = (
-    "images.py",
-    "distortions/blurs.py",
-    "distortions/common.py",
-    "distortions/compression.py",
-    "distortions/fading.py",
-    "distortions/noise.py",
+    *SAMPLE_SOURCES,
     "_internal/tensorflow.py",
     "_internal/checks.py",
-    "datasets/sample_iqa/sample_iqa_dataset_builder.py",
-    "datasets/splits.py",
-    "distortions/__init__.py",
     "losses.py",
     "maps.py",
     "models.py",
     "pipelines.py",
-    "preprocessing.py",
     "sample_training.py",
     "training.py",
 )
@@ -200,7 +196,5 @@ def _from_cache_or_train(
 
 
 def _folder(recipe: Recipe) -> Path:
-    code = source_fingerprint(*SOURCES)
-    versions = tf.__version__, keras.__version__
-    key = json.dumps([asdict(recipe), code, *versions])
-    return cache_folder() / "models" / hashlib.sha256(key.encode()).hexdigest()[:16]
+    code, versions = source_fingerprint(*SOURCES), [tf.__version__, keras.__version__]
+    return cache_folder() / "models" / fingerprint(recipe=recipe, code=code, versions=versions)

@@ -160,7 +160,6 @@ def test_show_maps_paints_each_value_in_the_colour_that_the_bar_gives_it():
     ("options", "ends", "colour"),
     [
         ({"symmetric": True}, ["−3", "0", "3"], matplotlib.colormaps["RdBu_r"](0.0)),
-        ({"value_range": (-3, 9)}, ["−3", "3", "9"], matplotlib.colormaps["magma"](0.0)),
         ({"cmap": "gray"}, ["−3", "−1", "1"], (0, 0, 0)),
         ({"shared_range": False}, ["−3", "−1", "1"], matplotlib.colormaps["magma"](0.0)),
     ],
@@ -356,12 +355,7 @@ def test_charts_of_many_points_stay_small():
         (plotting.show_images, [[GRAY, GRAY], ["a title"]], "1 titles for 2 pictures"),
         (plotting.show_maps, [np.zeros((4, 5, 3))], r"not \(4, 5, 3\)"),
         (partial(plotting.show_maps, cmap="sunset"), [GRAY], "sunset"),
-        (
-            plotting.show_contact_sheet,
-            [{"one": {"a": [GRAY], "b": [GRAY] * 2}}],
-            r"not of \[1, 2\]",
-        ),
-        (partial(plotting.show_contact_sheet, labels="xyz"), [{"one": {"a": [GRAY]}}], "3 labels"),
+        (partial(plotting.show_contact_sheet, labels="xyz"), [{"one": {"a": [GRAY]}}], "longer"),
         (partial(plotting.show_slider, label="p"), [{}], "nothing to show: got an empty dict"),
         (show_lines, [[1, 2], {}], "nothing to show: got an empty dict"),
         (show_lines, [[1, 2], {"a": [1, 2, 3]}], "line 'a' has 3 values, and x has 2"),

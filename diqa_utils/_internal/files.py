@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import uuid
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,15 +33,15 @@ def cache_folder() -> Path:
 
 
 def source_fingerprint(*sources: str) -> str:
-    """Returns a short hash of source files, given by their paths inside the package.
+    """Returns a short hash of source files, given by their paths inside the package, or patterns.
 
     Results are kept under the fingerprint of the code that makes them, so that a change of that
     code never meets an old result.
     """
     digest = hashlib.sha256()
-    for source in sources:
-        digest.update(source.encode())
-        digest.update((PACKAGE / source).read_bytes())
+    for path in (path for source in sources for path in sorted(PACKAGE.glob(source))):
+        digest.update(path.relative_to(PACKAGE).as_posix().encode())
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -73,12 +72,15 @@ def check_same(place: Path, kept: Any, now: Mapping[str, Any]) -> None:
         now: The same of this run.
     """
     known = kept if isinstance(kept, dict) else {}
-    for name, value in json.loads(json.dumps(now, default=str)).items():
-        if name not in known or known[name] != value:
+    wanted = json.loads(json.dumps(now, default=str))
+    for name in wanted | known:
+        there, here = known.get(name), wanted.get(name)
+        if isinstance(there, dict) and isinstance(here, dict):
+            check_same(place, there, here)
+        elif there != here:
             raise ValueError(
-                f"{str(place)!r} belongs to another run, which differs in {name} "
-                f"({known.get(name)!r} there, {value!r} here): take another folder, or what that "
-                "run was started with."
+                f"{str(place)!r} belongs to another run, which differs in {name} ({there!r} there, "
+                f"{here!r} here): take another folder, or what that run was started with."
             )
 
 
@@ -148,13 +150,8 @@ def read_arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
     """
     content = io.BytesIO(path.read_bytes())
     try:
-        with zipfile.ZipFile(content) as archive:
-            return {
-                name.removesuffix(".npy"): np.lib.format.read_array(
-                    io.BytesIO(archive.read(name)), allow_pickle=False
-                )
-                for name in archive.namelist()
-            }
+        with np.load(content, allow_pickle=False) as archive:
+            return dict(archive)
     except Exception as error:  # zipfile, zlib and NumPy have a dozen kinds of errors
         raise ValueError(f"{str(path)!r} is damaged: {remedy}.") from error
 

@@ -76,22 +76,19 @@ def rows(
     return "\n".join([*html, "</div>"]), names
 
 
-def sheet(
-    families: Mapping[str, Mapping[str, Sequence[np.ndarray]]], labels: Sequence[str] | None
-) -> str:
+def sheet(families: Mapping[str, Mapping[str, Sequence[np.ndarray]]], labels: Sequence[str]) -> str:
     """Returns a strip of pictures for each kind of each family; the labels name them in a strip."""
     first = next(strip for kinds in families.values() for strip in kinds.values())
     width = min(len(first) * (first[0].shape[1] + 2) - 2, WIDEST)
     strips = grid(2, width, f"min(100%, {width}px)")
     pictures = f"display: grid; gap: 2px; grid-template-columns: repeat({len(first)}, 1fr)"
-    names = labels or [f"picture {number}" for number in range(1, len(first) + 1)]
-    html = [f"<div>From left to right: {escape(', '.join(labels))}.</div>"] if labels else []
+    html = [f"<div>From left to right: {escape(', '.join(labels))}.</div>"]
     for family, kinds in families.items():
         html.append(f"<div><strong>{escape(family)}</strong></div>")
         html.append(f'<div style="{strips}">')
         for kind, strip in kinds.items():
             html.append(f'<figure style="margin: 0">{title(kind)}<div style="{pictures}">')
-            for picture, name in zip(strip, names, strict=True):
+            for picture, name in zip(strip, labels, strict=True):
                 html.append(image(picture, f"{kind}, {name}"))
             html.append("</div></figure>")
         html.append("</div>")

@@ -1,30 +1,14 @@
 """`diqa train`, `diqa resume`, `diqa export-weights` and `diqa evaluate`."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from diqa_utils._internal.files import write_text
-from diqa_utils.cli.common import (
-    Columns,
-    Database,
-    DataDir,
-    Decimal,
-    LowerIsBetter,
-    ManualDir,
-    Partial,
-    Predictor,
-    Pristine,
-    Scale,
-    Scores,
-    Separator,
-    errors_in_words,
-    own_folder_options,
-    signals_stop,
-)
+from diqa_utils.cli.common import Database, Predictor, Pristine, errors_in_words, signals_stop
+from diqa_utils.cli.data import Settings, reads_a_database
 from diqa_utils.datasets.catalog import CATALOG
 
 #: The recipes that have a name, and the predictors that they train.
@@ -35,50 +19,35 @@ if TYPE_CHECKING:
     from diqa_utils.ratings.recipe import RatingsRecipe
 
 
+@reads_a_database
 def train(
     recipe: Annotated[
         str, typer.Argument(help='"best", "diqa", or a JSON file with the settings.')
     ],
     database: Database,
     folder: Annotated[Path, typer.Option(help="The folder for the run and all that it keeps.")],
+    place: Settings,
+    options: Settings,
     split: Annotated[
         str | None, typer.Option(help="The part to learn from: `train` if there is one.")
     ] = None,
     pristine: Pristine = None,
-    seed: Annotated[int | None, typer.Option(help="A seed instead of the recipe's own.")] = None,
-    pictures: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="The folder for prepared pictures that runs share."),
-    ] = None,
-    data_dir: DataDir = None,
-    manual_dir: ManualDir = None,
-    partial: Partial = False,
-    scores: Scores = None,
-    columns: Columns = None,
-    separator: Separator = None,
-    decimal: Decimal = None,
-    scale: Scale = None,
-    lower_is_better: LowerIsBetter = False,
 ) -> None:
     """Train a predictor on the ratings of a database.
 
     A run that was stopped goes on when it is started again, or with `diqa resume`.
     """
-    with signals_stop(lambda: _how_to_go_on(folder)), errors_in_words():
+    with signals_stop(lambda: _how_to_go_on(folder)):
         from diqa_utils.ratings import protocol, runs
 
         settings = _recipe(recipe)
-        if seed is not None:
-            settings = replace(settings, seed=seed)
-        place: dict[str, Any] = {"data_dir": data_dir, "manual_dir": manual_dir, "partial": partial}
-        options = own_folder_options(scores, columns, separator, decimal, scale, lower_is_better)
         if split is None:
             parts = _parts(database, **place, **options)
             if len(parts) > 1 and "train" not in parts:
                 raise ValueError(f"--split is missing: name one of {', '.join(parts)}.")
             split = "train" if "train" in parts else parts[0]
         part = protocol.DatabasePart(database, split, **place, options=options)
-        run = runs.RatingsRun(part, str(folder), pristine=pristine, pictures=pictures)
+        run = runs.RatingsRun(part, str(folder), pristine=pristine)
         _print_card(run.train(settings), folder)
 
 
@@ -139,8 +108,11 @@ def export(
         typer.echo(f"{file}: {file.stat().st_size:,} bytes")
 
 
+@reads_a_database
 def evaluate(
     database: Database,
+    place: Settings,
+    options: Settings,
     split: Annotated[
         str | None, typer.Option(help="The part to measure on; all pictures if left out.")
     ] = None,
@@ -151,22 +123,12 @@ def evaluate(
     ] = None,
     recipe: Annotated[str, typer.Option(help="With --repeats: the recipe to train.")] = "diqa",
     pristine: Pristine = None,
-    seed: Annotated[int, typer.Option(help="With --repeats: the seed of the splits.")] = 0,
     folder: Annotated[
-        Path | None, typer.Option(help="With --repeats: the folder for finished repeats.")
+        Path | None, typer.Option(help="With --repeats: the folder for the runs.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Write the table to PATH.md and PATH.json as well.")
     ] = None,
-    data_dir: DataDir = None,
-    manual_dir: ManualDir = None,
-    partial: Partial = False,
-    scores: Scores = None,
-    columns: Columns = None,
-    separator: Separator = None,
-    decimal: Decimal = None,
-    scale: Scale = None,
-    lower_is_better: LowerIsBetter = False,
 ) -> None:
     """Measure how well scores agree with the ratings of people.
 
@@ -174,29 +136,26 @@ def evaluate(
     database, that is a cross-database test. With --repeats, the field's protocol is run: each
     repeat trains a recipe on 80 % of the references and tests it on the others.
     """
-    with errors_in_words():
-        from diqa_utils.ratings import protocol, runs
+    from diqa_utils.ratings import protocol, runs
 
-        place: dict[str, Any] = {"data_dir": data_dir, "manual_dir": manual_dir, "partial": partial}
-        options = own_folder_options(scores, columns, separator, decimal, scale, lower_is_better)
-        split = split or "+".join(_parts(database, **place, **options))
-        part = protocol.DatabasePart(database, split, **place, options=options)
-        if repeats is None:
-            results: list[Any] = [runs.measure(predictor, part)]
-        elif folder is None:
-            raise ValueError("--repeats needs --folder, where finished repeats are kept.")
-        else:
-            results = runs.repeat(
-                _recipe(recipe), part, repeats=repeats, seed=seed, folder=folder, pristine=pristine
-            )
-        published = protocol.published(database)
-        table = protocol.to_markdown(results, published)
-        typer.echo(table)
-        if output is not None:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            results_text = json.dumps(protocol.to_dict(results, published), indent=2)
-            for suffix, text in ((".md", table), (".json", results_text)):
-                write_text(Path(f"{output}{suffix}"), text + "\n")
+    split = split or "+".join(_parts(database, **place, **options))
+    part = protocol.DatabasePart(database, split, **place, options=options)
+    if repeats is None:
+        results: list[Any] = [runs.measure(predictor, part)]
+    elif folder is None:
+        raise ValueError("--repeats needs --folder, where the runs are kept.")
+    else:
+        results = runs.repeat(
+            _recipe(recipe), part, repeats=repeats, folder=folder, pristine=pristine
+        )
+    published = protocol.published(database)
+    table = protocol.to_markdown(results, published)
+    typer.echo(table)
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        results_text = json.dumps(protocol.to_dict(results, published), indent=2)
+        for suffix, text in ((".md", table), (".json", results_text)):
+            write_text(Path(f"{output}{suffix}"), text + "\n")
 
 
 def _print_card(card: dict[str, Any], folder: Path) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from diqa_utils.datasets import storage
 from diqa_utils.datasets.catalog import CATALOG, Availability, Catalog
+from diqa_utils.datasets.files import DatabaseFiles
 from diqa_utils.datasets.splits import (
     assert_disjoint,
     k_folds_by_reference,
@@ -196,7 +197,7 @@ def verify(
     from diqa_utils.datasets.verification import verify_files
 
     folders = _path(data_dir), _path(manual_dir)
-    with storage.open_files(name, *folders) as files:
+    with DatabaseFiles(storage.find_files(name, *folders)) as files:
         builder = storage.make_builder(name, *folders, partial=partial, options=options)
         return verify_files(builder, name, files)
 

@@ -37,7 +37,7 @@ CATALOG: dict[str, Database] = {
     )
 }
 
-TITLES = ("name", "installed", "pictures", "score", "from", "terms")
+TITLES = ("name", "installed", "pictures", "score", "from")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Availability:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The row of the table, in the order of its titles."""
+        """The row of the table, in the order of its titles, and the terms."""
         database, scale = self.database, self.database.scale
         pictures = [f"{count:,} {part}" for part, count in database.splits.items()]
         if database.flag:
@@ -68,26 +68,15 @@ class Availability:
 
 
 class Catalog(dict[str, Availability]):
-    """The databases by name; prints as a table, in a notebook too."""
+    """The databases by name; prints as a table."""
 
-    def __rich__(self) -> Table:
-        """The table for a terminal, with the terms below the address."""
+    def __repr__(self) -> str:
         table = Table(box=SIMPLE_HEAD)
-        for title in TITLES[:-1]:
+        for title in TITLES:
             table.add_column(title, no_wrap=title == "name", overflow="fold")
         for entry in self.values():
             *cells, home, terms = entry.cells
             table.add_row(*cells, f"{home}\n{terms}")
-        return table
-
-    def __str__(self) -> str:
         text = io.StringIO()
-        Console(file=text, width=120).print(self)
+        Console(file=text).print(table)
         return text.getvalue()
-
-    def _repr_markdown_(self) -> str:
-        lines = [TITLES, ("---",) * len(TITLES)]
-        for entry in self.values():
-            *cells, home, terms = entry.cells
-            lines.append((*cells, f"[its owners]({home})" if "://" in home else home, terms))
-        return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

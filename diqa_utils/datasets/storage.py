@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
 import io
-import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePath
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock
 
-from diqa_utils._internal.files import cache_folder, source_fingerprint, write_atomically
+from diqa_utils._internal.files import cache_folder, fingerprint, source_fingerprint
 from diqa_utils.datasets.catalog import CATALOG
 from diqa_utils.datasets.database import Database
 from diqa_utils.datasets.files import DatabaseFiles, files_below
@@ -27,28 +25,17 @@ if TYPE_CHECKING:
 #: The code whose change makes a built sample database stale.
 SAMPLE_SOURCES = (
     "images.py",
-    "distortions/blurs.py",
-    "distortions/common.py",
-    "distortions/compression.py",
-    "distortions/fading.py",
-    "distortions/noise.py",
-    "datasets/sample_iqa/sample_iqa_dataset_builder.py",
-    "datasets/splits.py",
-    "distortions/__init__.py",
     "preprocessing.py",
+    "distortions/*.py",
+    "datasets/splits.py",
+    "datasets/sample_iqa/sample_iqa_dataset_builder.py",
 )
 
 #: The code that, with a database's own builder, reads people's folders and partial copies: its
 #: change makes their builds stale.
 READER_SOURCES = (
     "images.py",
-    "datasets/builder.py",
-    "datasets/database.py",
-    "datasets/files.py",
-    "datasets/matlab.py",
-    "datasets/pictures.py",
-    "datasets/rows.py",
-    "datasets/tables.py",
+    "datasets/*.py",
     "datasets/tid2013/tid2013_dataset_builder.py",
 )
 
@@ -58,9 +45,6 @@ FOLDER_OPTIONS = ("scores", "columns", "separator", "decimal", "scale", "higher_
 #: Kinds of files that the library itself writes, a run beside its pictures for example. None of
 #: them is part of a database, so that they do not make a build stale.
 WRITTEN_HERE = frozenset({".json", ".jsonl", ".npz", ".h5", ".keras", ".lock", ".md"})
-
-#: File beside the shards with the sizes and times that they had when all of them were read.
-SEAL = "checked.json"
 
 #: Encoded examples that are shuffled at a time: some 100 MB for pictures as large as LIVE's. They
 #: lie on the disk in a random order already, so this only changes it from epoch to epoch.
@@ -98,11 +82,6 @@ def find_files(name: str, data_dir: Path | None, manual_dir: Path | None) -> Pat
     )
 
 
-def open_files(name: str, data_dir: Path | None, manual_dir: Path | None) -> DatabaseFiles:
-    """Opens the files of a database."""
-    return DatabaseFiles(find_files(name, data_dir, manual_dir))
-
-
 def make_builder(
     name: str,
     data_dir: Path | None,
@@ -138,68 +117,10 @@ def make_builder(
             settings["folder"] = files
     if database.config:
         settings["config"] = database.config
-    builder = _open_builder(database, root, settings)
+    builder = _builder_module(database).Builder(data_dir=root, **settings)
     if partial:
         builder.complete = False
     return builder
-
-
-def _open_builder(
-    database: Database, root: Path, settings: dict[str, Any]
-) -> tfds.core.DatasetBuilder:
-    """Makes a builder, which reads what is built; checks that this is whole."""
-    make = _builder_module(database).Builder
-    place = root / database.folder / (database.config or "") / str(make.VERSION)
-    if not place.exists():
-        return make(data_dir=root, **settings)
-    try:
-        builder = make(data_dir=root, **settings)
-        dict(builder.info.metadata or {})  # TFDS reads it when it is first asked for
-        if not builder.info.splits:
-            raise ValueError("'dataset_info.json' is missing.")
-        _check_shards(builder)
-    except Exception as error:  # TFDS and protobuf have errors of many kinds
-        raise ValueError(
-            f"What was built of {database.name} is damaged: {str(error).rstrip('.')}. Delete "
-            f"{str(place)!r}, and it is built again."
-        ) from error
-    return builder
-
-
-def _check_shards(builder: tfds.core.DatasetBuilder) -> None:
-    """Reads all shards once, and again only if their sizes or times are others.
-
-    Raises:
-        ValueError: If a shard is missing, damaged, or has another number of records.
-    """
-    shards = {
-        Path(path): length
-        for split in builder.info.splits.values()
-        for path, length in zip(split.filepaths, split.shard_lengths, strict=True)
-    }
-    if missing := [path for path in shards if not path.is_file()]:
-        raise ValueError(f"{missing[0].name!r} is missing.")
-    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in shards]
-    seal, text = Path(builder.data_path) / SEAL, json.dumps(stats)
-    if seal.is_file() and seal.read_text(errors="replace") == text:
-        return
-    for path, length in shards.items():
-        if (count := _count_records(path)) != length:
-            raise ValueError(f"{path.name!r} has {count:,} records and should have {length:,}.")
-    with contextlib.suppress(OSError):  # in a folder that cannot be written they are read each time
-        write_atomically(seal, lambda place: place.write_text(text))
-
-
-def _count_records(path: Path) -> int:
-    import tensorflow as tf
-
-    from diqa_utils._internal.tensorflow import as_it_is
-
-    try:
-        records = tf.data.TFRecordDataset(str(path))
-        return int(records.reduce(np.int64(0), as_it_is(lambda count, _: count + 1)))
-    except tf.errors.DataLossError as error:
-        raise ValueError(f"{path.name!r} cannot be read.") from error
 
 
 def find_built(name: str, data_dir: Path | None, *, partial: bool = False) -> bool:
@@ -242,7 +163,8 @@ def prepare(
     if not builder.data_path.exists():
         with contextlib.ExitStack() as resources:
             if name != "sample_iqa":
-                builder.files = resources.enter_context(open_files(name, data_dir, manual_dir))
+                files = DatabaseFiles(find_files(name, data_dir, manual_dir))
+                builder.files = resources.enter_context(files)
             _build(builder, name)
         # Another builder, for this one has not read what another process may have written.
         builder = make_builder(name, data_dir, manual_dir, partial=partial, options=options)
@@ -255,8 +177,6 @@ def prepare(
 
 def _check_scores(builder: tfds.core.DatasetBuilder, manual_dir: Path) -> None:
     """Raises a ValueError if a database was built from other scores than those that are at hand."""
-    from diqa_utils.datasets.files import DatabaseFiles
-
     with DatabaseFiles(manual_dir) as files:
         rows = builder.read_rows(files)
     built: dict[str, float] = {}
@@ -352,8 +272,7 @@ def contents_fingerprint(folder: Path, reading: Any, *, leave_out: Iterable[Path
     """
     paths = [folder] if folder.is_file() else files_below(folder, leave_out=leave_out)
     state = [_state(path) for path in paths if path.suffix not in WRITTEN_HERE]
-    content = json.dumps([reading, state], default=str, sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:12]
+    return fingerprint(reading=reading, state=state)
 
 
 def _state(path: Path) -> tuple[str | int, ...]:
@@ -433,14 +352,7 @@ def _encoded(builder: tfds.core.DatasetBuilder, split: str) -> tf.data.Dataset:
 
 def _columns(builder: tfds.core.DatasetBuilder, part: str) -> dict[str, np.ndarray]:
     if stored := (builder.info.metadata or {}).get(part):
-        columns = {name: np.array(column) for name, column in stored.items()}
-        lengths = {column.shape for column in columns.values()}
-        if lengths != {(builder.info.splits[part].num_examples,)}:
-            raise ValueError(
-                f"The table of {part!r} in {str(builder.data_path)!r} is damaged: delete that "
-                "folder, and it is built again."
-            )
-        return columns
+        return {name: np.array(column) for name, column in stored.items()}
     rows = list(_encoded(builder, part).as_numpy_iterator())
     columns = {
         name: np.array([row[name] for row in rows])

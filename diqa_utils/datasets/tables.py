@@ -90,12 +90,9 @@ def csv_rows(
     """Yields the place and the cells of each row of a CSV file that has all of these columns.
 
     Raises:
-        ValueError: If the file is no table, or a row has too few cells or too many.
+        ValueError: If the file is no table, lacks a column, or a row has too few cells or too many.
     """
     table = parse_table(content, name, separator=",")
-    if missing := [column for column in columns if column not in table.titles]:
-        titles = ", ".join(table.titles) or "none"
-        raise ValueError(f"{name!r} has no column {', '.join(missing)}; it has {titles}.")
     return table.cells({column: column for column in columns}, needed=columns)
 
 

@@ -128,13 +128,8 @@ def pristine_batches(
         check_pristine(picture, f"picture {number}")
     if batch_size < 4 or batch_size % 4:
         raise ValueError(f"batch_size must be a multiple of four, not {batch_size}.")
-    for name, number in (("seed", seed), ("first", first)):
-        if number < 0:
-            raise ValueError(f"{name} must be zero or more, not {number}.")
-    unknown = [name for name in distortions if name not in DISTORTIONS]
-    if unknown or not distortions:
-        wrong = f"{unknown[0]!r} is none" if unknown else "an empty list has none"
-        raise ValueError(f"distortions: {wrong} of {', '.join(DISTORTIONS)}.")
+    if unknown := [name for name in distortions if name not in DISTORTIONS]:
+        raise ValueError(f"distortions: {unknown[0]!r} is none of {', '.join(DISTORTIONS)}.")
     largest = (CROP - 2 * MARGIN) // 2
     if patch_size % OUTPUT_STRIDE or not MINIMUM_SIZE <= patch_size <= largest:
         raise ValueError(

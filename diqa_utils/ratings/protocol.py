@@ -25,7 +25,7 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from diqa_utils import datasets
-from diqa_utils._internal.files import check_same, fingerprint, read_json, write_text
+from diqa_utils._internal.files import fingerprint
 from diqa_utils.datasets import storage
 from diqa_utils.evaluation import OVERALL, Agreement, Estimate, evaluate, full_reference_scores
 from diqa_utils.metrics import MINIMUM_PAIRS_FOR_FIT
@@ -158,8 +158,6 @@ def splits(part: DatabasePart, *, repeats: int = 10, seed: int = 0) -> list[Spli
         ValueError: The pictures have no references, there are fewer than three references, or
             `repeats` or `seed` cannot be.
     """
-    if seed < 0:
-        raise ValueError(f"seed must be zero or more, not {seed}.")
     table = part.table()
     if np.array_equal(table["reference_id"], table["image_id"]):
         raise ValueError(
@@ -167,11 +165,6 @@ def splits(part: DatabasePart, *, repeats: int = 10, seed: int = 0) -> list[Spli
             "split, or add the column reference or reference_id to a table of yours."
         )
     references = sorted(set(table["reference_id"].tolist()))
-    if len(references) < 3:
-        raise ValueError(
-            f"{part.label} has {len(references)} reference(s); training, validation and test need "
-            "one each, three or more in all."
-        )
     drawn = []
     pairs = datasets.repeated_splits(references, TRAIN_AND_TEST, repeats=repeats, seed=seed)
     for number, (rest, test) in enumerate(pairs, start=1):
@@ -189,8 +182,6 @@ def evaluate_repeatedly(
     name: str,
     repeats: int = 10,
     seed: int = 0,
-    folder: str | PathLike[str] | None = None,
-    settings: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Result:
     """Trains and tests a method on repeated splits of a database by reference.
@@ -204,11 +195,6 @@ def evaluate_repeatedly(
         name: Name of the method in tables.
         repeats: Number of splits.
         seed: Seed of the splits.
-        folder: Where the predictions of every finished repeat are kept, as `repeat-001.json`.
-            Called again with the same folder, only what is missing is trained, also where `repeats`
-            has grown. None keeps nothing.
-        settings: What else makes a run another one, such as a learning rate, ready for JSON.
-            Predictions of other settings are refused.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -217,8 +203,8 @@ def evaluate_repeatedly(
         confidence interval of the median.
 
     Raises:
-        ValueError: The database cannot be split, a file in the folder belongs to another run or
-            is damaged, or the method does not return one finite number per picture.
+        ValueError: The database cannot be split, or the method does not return one finite number
+            per picture.
 
     References:
         Sheikh, Sabir, Bovik: A Statistical Evaluation of Recent Full Reference Image Quality
@@ -226,30 +212,14 @@ def evaluate_repeatedly(
             PLCC and RMSE). https://doi.org/10.1109/TIP.2006.881959
     """
     table = part.table()
-    run = {
-        "database": part.label,
-        "method": name,
-        "seed": seed,
-        "the pictures and ratings": part.fingerprint(),
-        **(settings or {}),
-    }
     outcomes: list[list[Agreement]] = []
     drawn = splits(part, repeats=repeats, seed=seed)
     bar = tqdm(drawn, f"{name} on {part.label}", disable=not progress)
     for number, split in enumerate(bar, start=1):
         chosen = np.isin(table["reference_id"], split.test)
         test = {column: values[chosen] for column, values in table.items()}
-        file = None if folder is None else Path(folder) / f"repeat-{number:03}.json"
-        if file is not None and file.exists():
-            kept = _kept_predictions(file, run)
-            predictions = _checked(kept, int(chosen.sum()), str(file))
-        else:
-            place = f"repeat {number} on {part.label}"
-            predictions = _checked(method(split, number), int(chosen.sum()), place)
-            if file is not None:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                content = run | {"predictions": predictions.tolist()}
-                write_text(file, json.dumps(content, indent=1, default=str))
+        place = f"repeat {number} on {part.label}"
+        predictions = _checked(method(split, number), int(chosen.sum()), place)
         outcomes.append(_agreement(predictions, test, 0))
     rows, left_out = [], []
     for group in [OVERALL, *_distortions(table)]:
@@ -457,18 +427,6 @@ def _checked(predictions: Any, size: int, place: str) -> np.ndarray:
             "number."
         )
     return values
-
-
-def _kept_predictions(file: Path, run: dict[str, Any]) -> np.ndarray:
-    """Reads the predictions of a repeat; refuses those of another run."""
-    remedy = "delete it to make it again"
-    kept = read_json(file, remedy)
-    check_same(file, kept, run)
-    try:
-        predictions = np.array(kept["predictions"], np.float64)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{str(file)!r} is damaged: {remedy}.") from error
-    return predictions
 
 
 def _in_words(group: str) -> str:

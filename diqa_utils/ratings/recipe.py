@@ -221,17 +221,6 @@ class RatingsRecipe(Settings):
         """The settings of step 2 of the recipe's predictor."""
         return self.statistics if self.predictor == "extended" else self.features
 
-    def by_name(self) -> dict[str, Any]:
-        """Returns every setting under a name of its own, to compare recipes by."""
-        settings = dataclasses.asdict(self)
-        for group in ("error_maps", "statistics", "features"):
-            settings |= {f"{group}.{name}": value for name, value in settings.pop(group).items()}
-        return {f"the recipe's {name}": value for name, value in settings.items()}
-
-    def to_json(self) -> str:
-        """Returns the recipe as JSON text that `from_json` reads."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
-
     @classmethod
     def from_json(cls, text: str) -> RatingsRecipe:
         """Reads a recipe.

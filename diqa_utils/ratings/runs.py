@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from tqdm.auto import tqdm
 
 from diqa_utils import datasets
@@ -37,7 +36,7 @@ from diqa_utils._internal.files import (
     write_atomically,
     write_text,
 )
-from diqa_utils.distortions import DISTORTIONS, LEVELS
+from diqa_utils.distortions import DISTORTIONS
 from diqa_utils.evaluation import evaluate
 from diqa_utils.extended import unusualness, usual_limits
 from diqa_utils.image_statistics import STATISTICS
@@ -70,11 +69,7 @@ from diqa_utils.ratings.protocol import (
 )
 from diqa_utils.ratings.recipe import RatingsRecipe
 from diqa_utils.ratings.training import (
-    GO_ON,
-    RECIPE_FILE,
     check_enough,
-    claim_folder,
-    read_recipe,
     train_on_ratings,
 )
 
@@ -86,10 +81,7 @@ SET_ASIDE_PARTS = ("validation", "calibration")
 
 #: Where a run keeps what it is made of, within its folder, and what to do if that is damaged.
 RUN_FILE = "run.json"
-REMEDY = f"delete it {GO_ON}"
-
-#: What names a folder in a run and in its part of a database.
-RUN_FOLDERS, PART_FOLDERS = ("folder", "pristine", "pictures"), ("data_dir", "manual_dir")
+REMEDY = "delete it and start the same training again: it goes on where it was"
 
 #: Of ten references, how many go to training, validation and calibration.
 REFERENCES = (8, 1, 1)
@@ -144,18 +136,10 @@ class RatingsRun:
         pristine = [] if self.pristine is None else pristine_pictures(self.pristine)
         _check_pictures(recipe, self.part, ids, pristine, pictures_folder, progress)
         with locked(folder):
-            claim_folder(folder, recipe)
-            self.claim(recipe, pristine)
+            self.claim(recipe)
             remove_half_written(folder / RUN_PREDICTOR)
             trained, pictures = _train(
-                recipe,
-                self.part,
-                training=ids["train"],
-                validation=ids["validation"],
-                pristine=pristine,
-                folder=folder,
-                pictures_folder=pictures_folder,
-                progress=progress,
+                recipe, self.part, ids, pristine, folder, pictures_folder, progress
             )
             predictor = _as_saved(trained)
             # What is measured is what is saved, weights in half precision and all.
@@ -168,30 +152,35 @@ class RatingsRun:
             predictor.save(folder / RUN_PREDICTOR)
         return predictor.card
 
-    def claim(self, recipe: RatingsRecipe, pristine: Sequence[np.ndarray]) -> None:
+    def claim(self, recipe: RatingsRecipe) -> None:
         """Writes what the run is made of into its folder.
 
         Args:
             recipe: All settings.
-            pristine: Pictures for step 1.
 
         Raises:
-            ValueError: The folder belongs to a run on other pictures, or the file is damaged.
+            ValueError: The folder belongs to a run that is made of something else, or the file is
+                damaged.
         """
-        file = Path(self.folder) / RUN_FILE
-        facts = {
-            "database": self.part.label,
+        folders = (self.part.data_dir, self.part.manual_dir, self.pristine, self.pictures)
+        # Whoever resumes may stand elsewhere.
+        data_dir, manual_dir, pristine, pictures = (
+            folder and str(Path(folder).expanduser().absolute()) for folder in folders
+        )
+        settings = {
+            "database": self.part.name,
+            "split": self.part.split,
+            "data_dir": data_dir,
+            "manual_dir": manual_dir,
+            "partial": self.part.partial,
             "options": dict(self.part.options),
-            "the ratings": fingerprint(table=self.part.table()),
-            "the pristine pictures": fingerprint(pictures=list(pristine)),
-            "the recipe": fingerprint(recipe=recipe),
+            "pristine": pristine,
+            "pictures": pictures,
+            "recipe": asdict(recipe),
         }
+        file = Path(self.folder) / RUN_FILE
         if file.exists():
-            check_same(Path(self.folder), read_json(file, REMEDY).get("facts", {}), facts)
-        settings = asdict(self) | {"facts": facts}
-        for place, names in ((settings, RUN_FOLDERS), (settings["part"], PART_FOLDERS)):
-            for name in names:  # whoever resumes may stand elsewhere
-                place[name] = place[name] and str(Path(place[name]).expanduser().absolute())
+            check_same(Path(self.folder), read_json(file, REMEDY), settings)
         write_text(file, json.dumps(settings, indent=2) + "\n")
 
     def _card(
@@ -265,22 +254,17 @@ def load_run(folder: str | PathLike[str]) -> tuple[RatingsRun, RatingsRecipe]:
         ValueError: A file in it is damaged.
     """
     path = Path(folder)
-    files = path / RUN_FILE, path / RECIPE_FILE
-    if not all(file.exists() for file in files):
+    file = path / RUN_FILE
+    if not file.exists():
         raise FileNotFoundError(f"There is no training run in {str(path)!r}: start one with train.")
-    settings = read_json(files[0], REMEDY)
-    settings.pop("facts", None)
+    settings = read_json(file, REMEDY)
     try:
-        part = DatabasePart(**settings.pop("part"))
-        run = RatingsRun(part, **settings | {"folder": str(path)})
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{str(files[0])!r} is damaged: {REMEDY}.") from error
-    folders = part.data_dir, part.manual_dir, run.pristine, run.pictures
-    texts = [part.name, part.split, *(text for text in folders if text is not None)]
-    sound = isinstance(part.partial, bool) and isinstance(part.options, dict)
-    if not sound or not all(isinstance(text, str) and "\0" not in text for text in texts):
-        raise ValueError(f"{str(files[0])!r} is damaged: {REMEDY}.")
-    return run, read_recipe(path)
+        recipe = RatingsRecipe.from_json(json.dumps(settings.pop("recipe")))
+        pristine, pictures = settings.pop("pristine"), settings.pop("pictures")
+        part = DatabasePart(settings.pop("database"), **settings)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{str(file)!r} is damaged: {REMEDY}.") from error
+    return RatingsRun(part, str(path), pristine, pictures), recipe
 
 
 def deal_out(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -366,11 +350,6 @@ def measure(predictor: str | PathLike[str], part: DatabasePart) -> Result:
     """
     loaded = load_predictor(predictor)
     dataset = part.load()
-    if len(dataset) < MINIMUM_PAIRS_FOR_FIT:
-        raise ValueError(
-            f"{part.label!r} has {len(dataset)} picture(s), and {MINIMUM_PAIRS_FOR_FIT} are needed "
-            "to say how well scores agree with ratings."
-        )
     scores = []
     for example in tqdm(dataset.as_numpy_iterator(), "scoring", len(dataset), leave=False):
         try:
@@ -385,7 +364,7 @@ def repeat(
     part: DatabasePart,
     *,
     repeats: int,
-    seed: int,
+    seed: int = 0,
     folder: str | PathLike[str],
     pristine: str | PathLike[str] | None = None,
 ) -> list[Result]:
@@ -396,7 +375,7 @@ def repeat(
         part: Database to train and test on, and how to load it.
         repeats: Number of splits by reference.
         seed: Seed of the splits.
-        folder: Where finished repeats and their runs are kept; called again, it goes on.
+        folder: Where the runs of all repeats are kept; called again, it goes on.
         pristine: Folder of pictures without visible faults for step 1; the references of the
             training pictures if None.
 
@@ -404,33 +383,22 @@ def repeat(
         The recipe's result, then those of the full-reference metrics.
 
     Raises:
-        ValueError: The database cannot be split, or the folder belongs to another run.
+        ValueError: The database cannot be split, or another process is training in the folder.
     """
     root, table = Path(folder), part.table()
     clean = None if pristine is None else pristine_pictures(pristine)
-    named = clean and fingerprint(pictures=clean)
 
     def ids_of(references: Sequence[str]) -> list[str]:
         chosen = np.isin(table["reference_id"], references)
         return table["image_id"][chosen].tolist()
 
     def method(split: Split, number: int) -> np.ndarray:
-        ids = {
-            "train": ids_of(split.training),
-            "validation": ids_of(split.validation),
-        }
+        ids = {"train": ids_of(split.training), "validation": ids_of(split.validation)}
         pristine = clean or _references(recipe, part, split)
-        folder = root / "pictures"
-        _check_pictures(recipe, part, ids, pristine, folder, True)
-        trained, pictures = _train(
-            replace(recipe, seed=recipe.seed + number - 1),
-            part,
-            training=ids["train"],
-            validation=ids["validation"],
-            pristine=pristine,
-            folder=root / f"run-{number:03}",
-            pictures_folder=folder,
-        )
+        folder, pictures_folder = root / f"run-{number:03}", root / "pictures"
+        _check_pictures(recipe, part, ids, pristine, pictures_folder, True)
+        seeded = replace(recipe, seed=recipe.seed + number - 1)
+        trained, pictures = _train(seeded, part, ids, pristine, folder, pictures_folder, True)
         rows = pictures.rows_of(ids_of(split.test))
         return trained.predict(pictures, rows)[:, 0]
 
@@ -441,8 +409,6 @@ def repeat(
             name=recipe.predictor,
             repeats=repeats,
             seed=seed,
-            folder=root / "repeats",
-            settings=recipe.by_name() | {"the pristine pictures": named},
         )
     return [result, *full_reference(part, repeats=repeats, seed=seed)]
 
@@ -450,24 +416,22 @@ def repeat(
 def _train(
     recipe: RatingsRecipe,
     part: DatabasePart,
-    *,
-    training: list[str],
-    validation: list[str],
+    ids: dict[str, list[str]],
     pristine: Sequence[np.ndarray],
     folder: Path,
     pictures_folder: Path,
-    progress: bool = True,
+    progress: bool,
 ) -> tuple[TrainedPredictor, RatedPictures]:
     """Prepares all pictures of a part and the worse copies of some, and trains."""
     pictures = prepared_pictures(recipe, part, pictures_folder, progress)
     copies = None
     if recipe.predictor == "extended" and recipe.statistics.copies_weight:
-        copies = copies_to_learn(recipe, part, training, pristine, pictures_folder, progress)
+        copies = copies_to_learn(recipe, part, ids["train"], pristine, pictures_folder, progress)
     trained = train_on_ratings(
         recipe,
         pictures,
-        training=training,
-        validation=validation,
+        training=ids["train"],
+        validation=ids["validation"],
         copies=copies,
         pristine=pristine,
         folder=folder,
@@ -541,20 +505,11 @@ def prepared_pictures(
 
 @contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Lets other processes that prepare pictures in a folder wait; says that it waits itself."""
+    """Lets other processes that prepare pictures in a folder wait."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".preparing")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        words = f"Another process is preparing pictures in {str(folder)!r}: waiting for its end."
-        print(words, file=sys.stderr)
-        lock.acquire()
-    try:
+    with FileLock(folder / ".preparing"):
         remove_half_written(folder)
         yield
-    finally:
-        lock.release()
 
 
 def copies_to_learn(
@@ -600,18 +555,10 @@ def _measured(
     file = folder / f"copies-{name}.npz"
     with one_at_a_time(folder):
         if not file.exists():
-            copies = measure_copies(jobs, number=number, progress=progress)
-            write_atomically(file, lambda place: np.savez(place, **vars(copies)))
+            copies = vars(measure_copies(jobs, number=number, progress=progress))
+            write_atomically(file, lambda place: np.savez(place, **copies))
     remedy = "delete it, and the worse copies are measured anew"
-    arrays = read_arrays(file, remedy)
-    try:
-        copies = WorseCopies(**arrays)
-        shapes = copies.statistics.shape[1:], copies.metrics.shape[1:]
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{str(file)!r} is damaged: {remedy}.") from error
-    if shapes != ((1 + len(LEVELS), len(STATISTICS)), (1 + len(LEVELS), 2)):
-        raise ValueError(f"{str(file)!r} is damaged: {remedy}.")
-    return copies
+    return WorseCopies(**read_arrays(file, remedy))
 
 
 def _references(recipe: RatingsRecipe, part: DatabasePart, split: Split) -> list[np.ndarray]:

@@ -23,7 +23,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from diqa_utils._internal.files import check_same, fingerprint, locked, write_text
+from diqa_utils._internal.files import fingerprint, locked
 from diqa_utils._internal.tensorflow import compiled
 from diqa_utils.models import build_error_map_model
 from diqa_utils.ratings.copies import WorseCopies
@@ -33,13 +33,7 @@ from diqa_utils.ratings.pretraining import pristine_batches
 from diqa_utils.ratings.recipe import RatingsRecipe
 from diqa_utils.training import Checkpoints, History, epochs_of, train_error_map_model
 
-__all__ = ["check_enough", "claim_folder", "read_recipe", "train_on_ratings"]
-
-#: Where a run keeps its recipe, within its folder.
-RECIPE_FILE = "recipe.json"
-
-#: What to do after a file that says what a run is made of was deleted; its checkpoints fit still.
-GO_ON = "and start the same training again: it goes on where it was"
+__all__ = ["check_enough", "train_on_ratings"]
 
 
 def train_on_ratings(
@@ -64,18 +58,17 @@ def train_on_ratings(
         copies: What `measure_copies` gives of training pictures; needed by "extended", unless its
             recipe's `copies_weight` is zero.
         pristine: Pictures without visible faults for step 1, as `pristine_pictures` reads them.
-        folder: Where the run keeps recipe, checkpoints, history and weights. Called again with the
-            same folder, it goes on after the last epoch that was finished, and ends with the same
-            weights as a run that was never stopped.
+        folder: Where the run keeps its checkpoints. Called again with the same folder, it goes on
+            after the last epoch that was finished, and ends with the same weights as a run that
+            was never stopped.
         progress: Whether to show progress bars.
 
     Returns:
         The trained predictor.
 
     Raises:
-        ValueError: The folder belongs to a run with another recipe, another process is training
-            in it, a picture is not there, too small, or in both parts, or a step lacks what it
-            learns from.
+        ValueError: Another process is training in the folder, a picture is not there, too small,
+            or in both parts, or a step lacks what it learns from.
 
     References:
         Kim, Nguyen, Lee: Deep CNN-Based Blind Image Quality Predictor. IEEE TNNLS 30(1), 2019.
@@ -103,7 +96,6 @@ def train_on_ratings(
     learnt = [column[part] for part in (rows, held_out) for column in columns]
     whole = fingerprint(step_1=step_1, learnt=learnt, copies=copies)
     with locked(path):
-        claim_folder(path, recipe)
         keras.utils.set_random_seed(recipe.seed)
         error_map_model = build_error_map_model()
         if recipe.error_maps.epochs:
@@ -166,36 +158,6 @@ def check_enough(
             "Step 1 needs at least two pristine pictures: name a folder with some, or set the "
             "epochs of error_maps to 0."
         )
-
-
-def claim_folder(folder: Path, recipe: RatingsRecipe) -> None:
-    """Writes the recipe beside what a run will keep.
-
-    Args:
-        folder: Folder of the run; made if it is not there.
-        recipe: All settings of the run.
-
-    Raises:
-        ValueError: The folder belongs to a run with another recipe, or the file is damaged.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / RECIPE_FILE
-    if file.exists():
-        check_same(folder, read_recipe(folder).by_name(), recipe.by_name())
-    write_text(file, recipe.to_json())
-
-
-def read_recipe(folder: Path) -> RatingsRecipe:
-    """Reads the recipe that `claim_folder` wrote.
-
-    Raises:
-        ValueError: The file is damaged; tells what to do.
-    """
-    file = folder / RECIPE_FILE
-    try:
-        return RatingsRecipe.from_file(file)
-    except ValueError as error:
-        raise ValueError(f"{error} Delete the file, {GO_ON}.") from error
 
 
 def _learn_error_maps(

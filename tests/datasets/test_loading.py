@@ -47,16 +47,13 @@ def test_available_prints_a_table_of_all_databases(csiq, tmp_path):
     here, nowhere = datasets.available(csiq), datasets.available(tmp_path)
     assert here["csiq"].built
     assert not any(nowhere[name].built for name in nowhere if name != "sample_iqa")
-    text, markdown = str(here), here._repr_markdown_()
+    text = str(here)
     for name, entry in here.items():
-        assert name in text
-        [line] = [line for line in markdown.splitlines() if line.startswith(f"| {name} |")]
-        assert entry.database.home in line
-        assert entry.database.terms in line
         better = "higher" if entry.database.scale.higher_is_better else "lower"
-        assert f"{better} is better |" in line or name == "folder_iqa"
-    assert "779 rated, 203 pristine if asked for" in markdown
-    assert "10,000 train, 2,000 test" in markdown
+        assert name in text
+        assert f"{better} is better" in " ".join(entry.cells) or name == "folder_iqa"
+    assert "779 rated, 203 pristine if asked for" in here["live_iqa"].cells
+    assert "10,000 train, 2,000 test" in here["biq2021"].cells
 
 
 def test_looking_what_is_available_loads_no_tensorflow():
@@ -243,13 +240,13 @@ def test_a_folder_that_cannot_be_written_is_named(kadid, tmp_path):
 def test_a_build_that_another_process_finished_meanwhile_is_used(kadid, tmp_path, monkeypatch):
     settings = {"manual_dir": kadid, "partial": True}
     datasets.load("kadid10k", data_dir=tmp_path / "other", **settings)
-    open_files = storage.open_files
+    open_files = storage.DatabaseFiles
 
     def wait_for_another_process(*arguments):
         shutil.copytree(tmp_path / "other", tmp_path / "here")
         return open_files(*arguments)
 
-    monkeypatch.setattr(storage, "open_files", wait_for_another_process)
+    monkeypatch.setattr(storage, "DatabaseFiles", wait_for_another_process)
     loaded = datasets.load("kadid10k", split="rated", data_dir=tmp_path / "here", **settings)
     assert len(loaded) == 250
 
@@ -379,6 +376,19 @@ def test_a_build_that_was_damaged_is_named_and_built_again_once_it_is_deleted(
     assert f"elete {str(place)!r}" in str(caught.value) or "delete that folder" in str(caught.value)
     shutil.rmtree(place)
     assert scores_and_pixels(own) == first
+def test_a_full_disk_is_named(own, tmp_path):
+    code = (
+        "import resource, sys; from diqa_utils.cli import app;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)); app()"
+    )
+    made_up.write(own["manual_dir"], "a.png", made_up.picture(1, "bmp", (200, 200)))
+    arguments = ["data", "prepare", "folder_iqa", "--manual-dir", str(own["manual_dir"])]
+    arguments += ["--data-dir", str(tmp_path / "full")]
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.search(r"Error: Nothing was built in '.*full.*': .* make room", done.stderr), done
+    assert not list((tmp_path / "full").rglob("*tfrecord*"))
 
 
 def test_a_database_that_its_owners_hand_out_is_not_downloaded(tmp_path):
@@ -407,13 +417,16 @@ def test_a_change_of_any_module_that_makes_the_images_makes_builds_stale():
     used = used.union(families, *(modules_used_by(sys.modules[name]) for name in families))
     assert "diqa_utils.distortions.common" in used
     files = {Path(sys.modules[name].__file__).relative_to(package).as_posix() for name in used}
-    assert files <= set(storage.SAMPLE_SOURCES)
+    paths = {path for source in storage.SAMPLE_SOURCES for path in package.glob(source)}
+    assert {package / file for file in files} <= paths
 
 
 def test_a_change_of_any_module_that_reads_makes_builds_of_own_folders_stale():
     package = Path(diqa_utils.__file__).parent
-    known = {*storage.READER_SOURCES, storage._builder_source(CATALOG["folder_iqa"])}
-    needless = {"datasets/catalog.py", "_internal/startup.py"}
+    sources = (*storage.READER_SOURCES, storage._builder_source(CATALOG["folder_iqa"]))
+    paths = {path for source in sources for path in package.glob(source)}
+    known = {path.relative_to(package).as_posix() for path in paths}
+    needless = {"_internal/startup.py", "_internal/files.py", "_internal/tensorflow.py"}
     for source in known - {"images.py"}:
         text = (package / source).read_text()
         modules = re.findall(r"^from diqa_utils\.([\w.]+) import", text, flags=re.MULTILINE)

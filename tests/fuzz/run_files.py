@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from unittest import mock
 
 import keras
 import numpy as np
@@ -19,7 +18,6 @@ from diqa_utils.ratings.pictures import RatedPictures
 from diqa_utils.ratings.protocol import DatabasePart
 from diqa_utils.ratings.recipe import RatingsRecipe
 from diqa_utils.ratings.runs import RatingsRun, load_run
-from diqa_utils.ratings.training import claim_folder
 from tests.fuzz.mutations import mutated, refused
 
 
@@ -29,9 +27,7 @@ def make_run(folder: Path) -> None:
     predictor.card["interval"] = {"confidence": 0.9, "half_width": 0.2}
     predictor.save(folder / "predictor")
     part = DatabasePart("folder_iqa", "train", data_dir="built", options={"scale": [1.0, 5.0]})
-    claim_folder(folder, RatingsRecipe())
-    with mock.patch.object(DatabasePart, "table", return_value={}):
-        RatingsRun(part, str(folder), pictures="shared").claim(RatingsRecipe(), [])
+    RatingsRun(part, str(folder), pictures="shared").claim(RatingsRecipe())
     (folder / "prepared").mkdir()
     np.savez(
         folder / "prepared/table.npz",
@@ -61,7 +57,6 @@ READERS: dict[str, Callable[[Path], object]] = {
     "prepared/table.npz": lambda folder: RatedPictures(folder / "prepared"),
     "predictor/card.json": load_predictor,
     "run.json": load_run,
-    "recipe.json": load_run,
 }
 
 

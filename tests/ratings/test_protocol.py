@@ -99,12 +99,10 @@ def test_one_seed_gives_one_list_and_more_repeats_only_lengthen_it(rated):
 
 
 def test_what_cannot_be_split_is_refused(rated, tmp_path):
-    with pytest.raises(ValueError, match="seed must be zero or more, not -1"):
-        splits(rated, seed=-1)
     with pytest.raises(ValueError, match="repeats must be at least 1, not 0"):
         splits(rated, repeats=0)
     two = own_database(tmp_path / "two", references=2)
-    with pytest.raises(ValueError, match=r"folder_iqa has 2 reference\(s\); training, validation"):
+    with pytest.raises(ValueError, match=r"1 reference\(s\) cannot be split into 2 parts"):
         splits(two)
     part = own_database(tmp_path / "own", key="remark")
     with pytest.raises(ValueError, match="folder_iqa has no references, so it cannot be split by"):
@@ -192,72 +190,6 @@ def test_a_distortion_with_too_few_test_pictures_is_counted(tmp_path):
 def test_predictions_that_cannot_be_are_refused(rated, predictions, words):
     with pytest.raises(ValueError, match=words):
         run(rated, lambda split, _: predictions(len(of_test(rated, split)["quality"])), repeats=1)
-
-
-# Going on after a stop
-
-
-def counting(method, calls, stop_at=None):
-    def counted(split, number):
-        calls.append(number)
-        if number == stop_at:
-            raise KeyboardInterrupt
-        return method(split, number)
-
-    return counted
-
-
-def test_a_stopped_run_goes_on_and_may_grow(rated, tmp_path):
-    straight = run(rated, noisy(rated), repeats=4)
-    calls = [[], [], [], []]
-    with pytest.raises(KeyboardInterrupt):
-        run(rated, counting(noisy(rated), calls[0], stop_at=2), repeats=3, folder=tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["repeat-001.json"]
-    for number, repeats in ((1, 3), (2, 3), (3, 4)):
-        again = run(rated, counting(noisy(rated), calls[number]), repeats=repeats, folder=tmp_path)
-    assert calls == [[1, 2], [2, 3], [], [4]]
-    for row, expected in zip(again.rows, straight.rows, strict=True):
-        assert values(row) == pytest.approx(values(expected), rel=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        ({"seed": 1}, r"belongs to another run, which differs in seed \(0 there, 1 here"),
-        ({"name": "other"}, r"differs in method \('toy' there, 'other' here\): take another"),
-        ({"settings": {"rate": 0.2}}, r"differs in rate \(0.1 there, 0.2 here"),
-    ],
-)
-def test_predictions_of_another_run_are_refused(rated, tmp_path, changed, words):
-    settings = {"repeats": 1, "folder": tmp_path, "settings": {"rate": 0.1}}
-    run(rated, noisy(rated), **settings)
-    with pytest.raises(ValueError, match=words):
-        run(rated, noisy(rated), **settings | changed)
-
-
-def test_predictions_of_other_scores_are_refused(tmp_path):
-    part = own_database(tmp_path / "own")
-    run(part, noisy(part), repeats=1, folder=tmp_path / "run")
-    lower = {"higher_is_better": False}
-    turned = DatabasePart(part.name, "rated", part.data_dir, part.manual_dir, options=lower)
-    with pytest.raises(ValueError, match=r"differs in the pictures and ratings \('\w{12}'"):
-        run(turned, noisy(turned), repeats=1, folder=tmp_path / "run")
-
-
-@pytest.mark.parametrize("content", ["{", "[]", '{"predictions": []}'])
-def test_a_damaged_file_is_named(rated, tmp_path, content):
-    (tmp_path / "repeat-001.json").write_text(content)
-    with pytest.raises(ValueError, match=r"repeat-001.json' (is damaged: delete it to|belongs to)"):
-        run(rated, noisy(rated), repeats=1, folder=tmp_path)
-
-
-@pytest.mark.parametrize("predictions", ["none", [1.0, 2.0], None])
-def test_damaged_predictions_are_named(rated, tmp_path, predictions):
-    run(rated, noisy(rated), repeats=1, folder=tmp_path)
-    file = tmp_path / "repeat-001.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"predictions": predictions}))
-    with pytest.raises(ValueError, match=r"repeat-001\.json"):
-        run(rated, noisy(rated), repeats=1, folder=tmp_path)
 
 
 # Full-reference metrics

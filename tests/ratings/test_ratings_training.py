@@ -323,9 +323,3 @@ def test_what_was_learnt_from_something_else_is_not_used(recipe, train, prepared
         assert shared.history == expected.history
         for values, same in zip(weights(shared), weights(expected), strict=True):
             np.testing.assert_array_equal(values, same)
-
-
-def test_the_folder_of_another_run_is_refused(train, tmp_path):
-    train(EXTENDED, tmp_path)
-    with pytest.raises(ValueError, match=r"differs in the recipe's seed \(0 there, 5 here\)"):
-        train(replace(EXTENDED, seed=5), tmp_path)

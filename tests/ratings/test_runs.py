@@ -220,7 +220,7 @@ def test_a_run_that_was_stopped_while_preparing_can_go_on(run, settings, tmp_pat
 
 @pytest.mark.parametrize(
     ("sizes", "words"),
-    [([64] * 5, "has 5 picture.*, and 6 are needed"), ([64] * 5 + [40], "'p5.png': .*48 x 48")],
+    [([64] * 5, "has 5 images; it needs 6 or more"), ([64] * 5 + [40], "'p5.png': .*48 x 48")],
 )
 def test_what_cannot_be_evaluated_is_said_with_its_name(run, tmp_path, sizes, words):
     rows = [["image", "score"]]
@@ -254,8 +254,8 @@ def test_the_protocol_trains_and_tests_several_times(predictor, run, tmp_path):
     results = json.loads((tmp_path / "table.json").read_text())["measured"]
     assert [result["method"] for result in results] == [predictor, "PSNR", "SSIM"]
     assert results[1]["rows"][0]["srcc"]["value"] > 0.9  # noise is easy to see for PSNR
-    kept = tmp_path / "protocol" / "repeats"
-    assert [path.name for path in sorted(kept.iterdir())] == ["repeat-001.json", "repeat-002.json"]
+    kept = sorted(path.name for path in (tmp_path / "protocol").glob("run-*"))
+    assert kept == ["run-001", "run-002"]
 
 
 def made_up_references(folder):
@@ -368,26 +368,16 @@ def test_the_folder_of_another_run_is_refused_by_name(own, learnt, tmp_path):
     other = with_scores(own, tmp_path / "turned", turned)
     recipe = RatingsRecipe.from_json(json.dumps(RECIPE))
     cases = [
-        ("options", own_part(own, tmp_path, scale=(0, 10)), {}, recipe),
-        ("the ratings", own_part(other, tmp_path), {}, recipe),
-        (
-            "the pristine pictures",
-            own_part(own, tmp_path),
-            {"pristine": str(tmp_path / "pristine")},
-            recipe,
-        ),
-        ("the recipe's seed", own_part(own, tmp_path), {}, replace(recipe, seed=7)),
+        ("scale", own_part(own, tmp_path, scale=(0, 10)), {}, recipe),
+        ("manual_dir", own_part(other, tmp_path), {}, recipe),
+        ("pristine", own_part(own, tmp_path), {"pristine": str(tmp_path / "pristine")}, recipe),
+        ("seed", own_part(own, tmp_path), {}, replace(recipe, seed=7)),
     ]
     for name, part, settings, changed in cases:
         run = RatingsRun(part, str(folder), **settings)
         with pytest.raises(ValueError, match=rf"belongs to another run, which differs in {name} "):
             run.train(changed, progress=False)
     begin(own_part(own, tmp_path), folder)  # the one that it belongs to goes on
-    kept = folder / "recipe.json"
-    kept.write_text(kept.read_text().replace('"epochs": 3', '"epochs": 4'))
-    run, damaged = load_run(folder)
-    with pytest.raises(ValueError, match="belongs to another run, which differs in the recipe "):
-        run.train(damaged, progress=False)
 
 
 @pytest.mark.usefixtures("patient")
@@ -411,7 +401,7 @@ def test_a_second_training_in_a_folder_is_refused(own, tmp_path, learnt):
             done.set()
 
 
-def test_two_that_prepare_pictures_in_a_folder_wait_for_each_other(tmp_path, capsys):
+def test_two_that_prepare_pictures_in_a_folder_wait_for_each_other(tmp_path):
     order = []
 
     def work(name):
@@ -423,7 +413,6 @@ def test_two_that_prepare_pictures_in_a_folder_wait_for_each_other(tmp_path, cap
     with ThreadPoolExecutor() as pool:
         list(pool.map(work, "ab"))
     assert order in (list("aabb"), list("bbaa"))
-    assert "Another process is preparing pictures" in capsys.readouterr().err
 
 
 def test_what_is_cheap_is_checked_before_a_folder_is_claimed(own, tmp_path):
@@ -487,14 +476,15 @@ def test_the_part_to_learn_from_follows_the_table(own, run, tmp_path, monkeypatc
 def test_a_damaged_file_of_a_run_is_named_and_the_run_goes_on_without(own, tmp_path):
     folder, part = tmp_path / "run", own_part(own, tmp_path)
     begin(part, folder)
-    for name in ("run.json", "recipe.json"):
-        for content in ("", "{", "[" * 100_000, '{"facts": 3, "part": 3}'):
-            (folder / name).write_text(content)
-            with pytest.raises(ValueError, match=rf"{name}.* [dD]elete .*and start the same"):
-                load_run(folder)
-        (folder / name).unlink()
-        begin(part, folder)
-        assert load_run(folder)[0].part.name == "folder_iqa"
+    for content in ("", "{", "[" * 100_000, "{}", '{"database": "folder_iqa", "recipe": {}}'):
+        (folder / "run.json").write_text(content)
+        with pytest.raises(
+            ValueError, match=r"run\.json' is damaged: delete it and start the same"
+        ):
+            load_run(folder)
+    (folder / "run.json").unlink()
+    begin(part, folder)
+    assert load_run(folder)[0].part.name == "folder_iqa"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -534,10 +524,3 @@ def test_mistakes_are_said_in_a_sentence(run, settings, tmp_path):
     }
     for message, arguments in cases.items():
         assert message in sentence(run(*arguments)), arguments
-
-
-def test_a_damaged_run_is_named(run, tmp_path):
-    (tmp_path / "run.json").write_text('{"folder": "x"}')
-    (tmp_path / "recipe.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"run\.json' is damaged: delete it and start the same"):
-        load_run(tmp_path)

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock
 
-from diqa_utils._internal.files import cache_folder, fingerprint, source_fingerprint
+from diqa_utils._internal.files import (
+    cache_folder,
+    fingerprint,
+    source_fingerprint,
+    write_atomically,
+)
 from diqa_utils.datasets.catalog import CATALOG
 from diqa_utils.datasets.database import Database
 from diqa_utils.datasets.files import DatabaseFiles, files_below
@@ -45,6 +50,9 @@ FOLDER_OPTIONS = ("scores", "columns", "separator", "decimal", "scale", "higher_
 #: Kinds of files that the library itself writes, a run beside its pictures for example. None of
 #: them is part of a database, so that they do not make a build stale.
 WRITTEN_HERE = frozenset({".json", ".jsonl", ".npz", ".h5", ".keras", ".lock", ".md"})
+
+#: File beside the shards with the sizes and times that they had when all of them were read.
+SEAL = "checked.json"
 
 #: Encoded examples that are shuffled at a time: some 100 MB for pictures as large as LIVE's. They
 #: lie on the disk in a random order already, so this only changes it from epoch to epoch.
@@ -117,10 +125,68 @@ def make_builder(
             settings["folder"] = files
     if database.config:
         settings["config"] = database.config
-    builder = _builder_module(database).Builder(data_dir=root, **settings)
+    builder = _open_builder(database, root, settings)
     if partial:
         builder.complete = False
     return builder
+
+
+def _open_builder(
+    database: Database, root: Path, settings: dict[str, Any]
+) -> tfds.core.DatasetBuilder:
+    """Makes a builder, which reads what is built; checks that this is whole."""
+    make = _builder_module(database).Builder
+    place = root / database.folder / (database.config or "") / str(make.VERSION)
+    if not place.exists():
+        return make(data_dir=root, **settings)
+    try:
+        builder = make(data_dir=root, **settings)
+        dict(builder.info.metadata or {})  # TFDS reads it when it is first asked for
+        if not builder.info.splits:
+            raise ValueError("'dataset_info.json' is missing.")
+        _check_shards(builder)
+    except Exception as error:  # TFDS and protobuf have errors of many kinds
+        raise ValueError(
+            f"What was built of {database.name} is damaged: {str(error).rstrip('.')}. Delete "
+            f"{str(place)!r}, and it is built again."
+        ) from error
+    return builder
+
+
+def _check_shards(builder: tfds.core.DatasetBuilder) -> None:
+    """Reads all shards once, and again only if their sizes or times are others.
+
+    Raises:
+        ValueError: If a shard is missing, damaged, or has another number of records.
+    """
+    shards = {
+        Path(path): length
+        for split in builder.info.splits.values()
+        for path, length in zip(split.filepaths, split.shard_lengths, strict=True)
+    }
+    if missing := [path for path in shards if not path.is_file()]:
+        raise ValueError(f"{missing[0].name!r} is missing.")
+    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in shards]
+    seal, text = Path(builder.data_path) / SEAL, json.dumps(stats)
+    if seal.is_file() and seal.read_text(errors="replace") == text:
+        return
+    for path, length in shards.items():
+        if (count := _count_records(path)) != length:
+            raise ValueError(f"{path.name!r} has {count:,} records and should have {length:,}.")
+    with contextlib.suppress(OSError):  # in a folder that cannot be written they are read each time
+        write_atomically(seal, lambda place: place.write_text(text))
+
+
+def _count_records(path: Path) -> int:
+    import tensorflow as tf
+
+    from diqa_utils._internal.tensorflow import as_it_is
+
+    try:
+        records = tf.data.TFRecordDataset(str(path))
+        return int(records.reduce(np.int64(0), as_it_is(lambda count, _: count + 1)))
+    except tf.errors.DataLossError as error:
+        raise ValueError(f"{path.name!r} cannot be read.") from error
 
 
 def find_built(name: str, data_dir: Path | None, *, partial: bool = False) -> bool:
@@ -177,6 +243,8 @@ def prepare(
 
 def _check_scores(builder: tfds.core.DatasetBuilder, manual_dir: Path) -> None:
     """Raises a ValueError if a database was built from other scores than those that are at hand."""
+    from diqa_utils.datasets.files import DatabaseFiles
+
     with DatabaseFiles(manual_dir) as files:
         rows = builder.read_rows(files)
     built: dict[str, float] = {}
@@ -352,7 +420,14 @@ def _encoded(builder: tfds.core.DatasetBuilder, split: str) -> tf.data.Dataset:
 
 def _columns(builder: tfds.core.DatasetBuilder, part: str) -> dict[str, np.ndarray]:
     if stored := (builder.info.metadata or {}).get(part):
-        return {name: np.array(column) for name, column in stored.items()}
+        columns = {name: np.array(column) for name, column in stored.items()}
+        lengths = {column.shape for column in columns.values()}
+        if lengths != {(builder.info.splits[part].num_examples,)}:
+            raise ValueError(
+                f"The table of {part!r} in {str(builder.data_path)!r} is damaged: delete that "
+                "folder, and it is built again."
+            )
+        return columns
     rows = list(_encoded(builder, part).as_numpy_iterator())
     columns = {
         name: np.array([row[name] for row in rows])

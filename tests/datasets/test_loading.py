@@ -376,6 +376,8 @@ def test_a_build_that_was_damaged_is_named_and_built_again_once_it_is_deleted(
     assert f"elete {str(place)!r}" in str(caught.value) or "delete that folder" in str(caught.value)
     shutil.rmtree(place)
     assert scores_and_pixels(own) == first
+
+
 def test_a_full_disk_is_named(own, tmp_path):
     code = (
         "import resource, sys; from diqa_utils.cli import app;"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePath

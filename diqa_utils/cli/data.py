@@ -3,9 +3,7 @@
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from diqa_utils import datasets
 from diqa_utils.cli.common import (
     PLAIN,
     Columns,
@@ -22,6 +20,7 @@ from diqa_utils.cli.common import (
     own_folder_options,
 )
 
+# Databases are imported within the functions: a score must not wait for them.
 app = typer.Typer(no_args_is_help=True, **PLAIN)
 
 
@@ -31,6 +30,10 @@ def list_databases(data_dir: DataDir = None) -> None:
 
     The table shows which are installed and what they hold.
     """
+    from rich.console import Console
+
+    from diqa_utils import datasets
+
     Console().print(datasets.available(data_dir))
 
 
@@ -52,6 +55,8 @@ def prepare(
 ) -> None:
     """Build a database from its files, so that its name loads it."""
     with errors_in_words():
+        from diqa_utils import datasets
+
         parts: Any = datasets.load(
             name,
             data_dir=data_dir,
@@ -82,6 +87,8 @@ def verify(
     The exit code is 1 if anything is wrong.
     """
     with errors_in_words():
+        from diqa_utils import datasets
+
         report = datasets.verify(
             name,
             data_dir=data_dir,

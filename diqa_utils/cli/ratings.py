@@ -25,7 +25,6 @@ from diqa_utils.cli.common import (
     own_folder_options,
     signals_stop,
 )
-from diqa_utils.datasets.catalog import CATALOG
 
 #: The recipes that have a name, and the predictors that they train.
 RECIPES = {"best": "extended", "diqa": "diqa"}
@@ -231,6 +230,7 @@ def _recipe(text: str) -> "RatingsRecipe":
 def _parts(database: str, **settings: Any) -> list[str]:
     """The names of the parts of a database that are not left out by default."""
     from diqa_utils import datasets
+    from diqa_utils.datasets.catalog import CATALOG
 
     entry = CATALOG.get(database)
     if entry and entry.splits:

@@ -5,8 +5,8 @@
     python -m benchmarks.scoring --others others/bin/python
 
 Without `--others`, the other packages are looked for where the library is. What is not installed is
-written as "not installed". Linux only; about a quarter of an hour on two cores, and no more of them
-are used.
+written as "not installed". Linux only. Some ten minutes on two cores, which should have nothing
+else to do; no others are used.
 
 Cold is what a user waits for who types one command: a fresh process, from its start to its end, and
 the peak of its resident memory. Where a package has no command, the shortest program that scores a
@@ -49,7 +49,7 @@ CORES = 2
 ROUNDS, FOLDER_ROUNDS = 7, 3
 
 #: Pictures that a warm process scores before it is timed, and then.
-BEFORE, TIMED = 3, 10
+BEFORE, TIMED = 3, 5
 
 #: Pictures in the folder.
 FOLDER = 40

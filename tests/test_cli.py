@@ -25,7 +25,8 @@ from diqa_utils import datasets, inference, picture_files
 from diqa_utils.cli import app, score_app
 from diqa_utils.cli.score_rows import COLUMNS, ScoreFile
 from diqa_utils.datasets.catalog import CATALOG
-from diqa_utils.inference import ExtendedPredictor, load_predictor, load_pretrained
+from diqa_utils.inference import load_predictor, load_pretrained, score
+from diqa_utils.predictors import ExtendedPredictor
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
@@ -126,7 +127,7 @@ def test_what_is_not_known_is_null(folder, tmp_path):
 def test_a_table_shows_quality_and_interval(folder):
     done = run("score", folder)
     assert done.exit_code == 0, done.output
-    quality = load_pretrained().score(folder / "coffee.png")
+    quality = score(folder / "coffee.png")
     assert f"{quality:.2f}" in done.stdout
     assert f"{quality.low:.2f} to {quality.high:.2f}" in done.stdout
     assert done.stderr == "2 scored, 0 failed, 1 skipped: 1 .txt file.\n"

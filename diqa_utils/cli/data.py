@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from diqa_utils import datasets
 from diqa_utils.cli.common import (
     PLAIN,
     Columns,
@@ -24,6 +23,7 @@ from diqa_utils.cli.common import (
     own_folder_options,
 )
 
+# Databases are imported within the functions: a score must not wait for them.
 app = typer.Typer(no_args_is_help=True, **PLAIN)
 
 Settings = dict[str, Any]
@@ -68,6 +68,8 @@ def list_databases(data_dir: DataDir = None) -> None:
 
     The table shows which are installed and what they hold.
     """
+    from diqa_utils import datasets
+
     typer.echo(datasets.available(data_dir))
 
 
@@ -82,6 +84,8 @@ def prepare(
     ] = False,
 ) -> None:
     """Build a database from its files, so that its name loads it."""
+    from diqa_utils import datasets
+
     parts: Any = datasets.load(name, download=download, **place, **options)
     counts = ", ".join(f"{len(dataset):,} in {part!r}" for part, dataset in parts.items())
     typer.echo(f"{name} is ready: {counts}.")
@@ -94,6 +98,8 @@ def verify(name: Name, place: Settings, options: Settings) -> None:
 
     The exit code is 1 if anything is wrong.
     """
+    from diqa_utils import datasets
+
     report = datasets.verify(name, **place, **options)
     typer.echo(str(report))
     if not report.ok:

@@ -9,7 +9,6 @@ import typer
 from diqa_utils._internal.files import write_text
 from diqa_utils.cli.common import Database, Predictor, Pristine, errors_in_words, signals_stop
 from diqa_utils.cli.data import Settings, reads_a_database
-from diqa_utils.datasets.catalog import CATALOG
 
 #: The recipes that have a name, and the predictors that they train.
 RECIPES = {"best": "extended", "diqa": "diqa"}
@@ -193,6 +192,7 @@ def _recipe(text: str) -> "RatingsRecipe":
 def _parts(database: str, **settings: Any) -> list[str]:
     """The names of the parts of a database that are not left out by default."""
     from diqa_utils import datasets
+    from diqa_utils.datasets.catalog import CATALOG
 
     entry = CATALOG.get(database)
     if entry and entry.splits:

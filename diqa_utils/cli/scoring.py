@@ -2,20 +2,19 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import track
 
 from diqa_utils._internal.files import write_atomically
 from diqa_utils.cli.common import Predictor, Runtime, errors_in_words, message, signals_stop
 from diqa_utils.cli.score_rows import Format, Printed, Rows, ScoreFile, row_of, state_of
 
-# What needs TensorFlow is imported within the functions: help must not wait for it.
+# What takes long is imported within the functions: help, or one score, must not wait for it.
 if TYPE_CHECKING:
     from diqa_utils.inference import Predictor as Scorer
     from diqa_utils.inference import Score
@@ -67,7 +66,6 @@ def score(
     cannot be scored is reported on standard error. The others are scored all the same, and the
     exit code is 1. The last line there counts what was scored, failed and skipped.
     """
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
     with signals_stop(), errors_in_words(tensorflow=False):
         from diqa_utils.inference import load_predictor
         from diqa_utils.picture_files import find_pictures
@@ -77,7 +75,7 @@ def score(
         places, refused = _places(photos)
         found = find_pictures(places, recursive=recursive)
         name = f"{Path(predictor).name}@{loaded.card.get('sha256', '')[:8]}"
-        run = _Run(loaded, name, found, refused, error_maps, console, max_megapixels)
+        run = _Run(loaded, name, found, refused, error_maps, max_megapixels)
         if output is None:
             rows = Printed(kind, sort is not None)
             run.score(found.files, rows, sort is not None)
@@ -99,11 +97,11 @@ class _Run:
         found: "FoundPictures",
         refused: dict[str, ValueError],
         maps: Path | None,
-        console: Console,
         max_megapixels: float,
     ) -> None:
         self.loaded, self.name, self.found = loaded, name, found
-        self.refused, self.console, self.max_megapixels = refused, console, max_megapixels
+        self.refused, self.max_megapixels = refused, max_megapixels
+        self.say: Callable[[str], None] = partial(typer.echo, err=True)
         self.scored = self.failed = self.before = 0
         self.states: dict[Path, dict[str, Any]] = {}
         self.maps = maps
@@ -120,18 +118,10 @@ class _Run:
         """Scores pictures, writes rows, and says at last how many there are of what."""
         noted = self._noted(paths)
         results = self.loaded.score_files(noted, max_megapixels=self.max_megapixels)
-        progress = track(
-            results,
-            "scoring",
-            len(paths),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
-        )
         try:
             for name, error in self.refused.items():
                 self._write(rows, self._row(Path(name), error))
-            for path, result in progress:
+            for path, result in self._with_progress(results, len(paths)):
                 self._write(rows, self._row(path, result))
         except KeyboardInterrupt:
             self._say_counts()
@@ -141,6 +131,17 @@ class _Run:
         self._say_counts()
         if self.failed or not (self.scored or self.before):
             raise typer.Exit(1)
+
+    def _with_progress(self, results: Iterator[Any], number: int) -> Iterable[Any]:
+        """Shows on a terminal how far many pictures are; what is said then stands above it."""
+        if number < 2 or not sys.stderr.isatty():
+            return results
+        from rich.console import Console
+        from rich.progress import track
+
+        console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self.say = console.print
+        return track(results, "scoring", number, console=console, transient=True)
 
     def _write(self, rows: Rows, row: dict[str, Any]) -> None:
         """Writes a row, and only then counts it."""
@@ -164,7 +165,7 @@ class _Run:
             result = error
         if not isinstance(result, Exception):
             return row_of(path, state, result, self.name)
-        self.console.print(f"Error: {message(result)}")
+        self.say(f"Error: {message(result)}")
         return row_of(path, state, message(result), self.name)
 
     def _write_map(self, path: Path, place: Path) -> None:
@@ -183,9 +184,9 @@ class _Run:
 
     def _say_counts(self) -> None:
         if not (self.found.files or self.found.skipped or self.refused):
-            self.console.print("Error: There is no picture: name files, or a folder that has some.")
+            self.say("Error: There is no picture: name files, or a folder that has some.")
         before = f"{self.before:,} scored before, " if self.before else ""
-        self.console.print(
+        self.say(
             f"{self.scored:,} scored, {before}{self.failed:,} failed, "
             f"{self.found.skipped_in_words()}."
         )

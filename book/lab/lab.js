@@ -12,8 +12,9 @@ import { LOOKS, coloured, context, paint } from "./paint.js";
  * @typedef {import("./damage.js").Damage} Damage
  * @typedef {import("./networks.js").Output} Output
  * @typedef {"picture" | "error-map" | "normalised" | "reliability"} View
- * @typedef {{image: ImageData, bytes?: number, score?: Record<string, Output>, maps: Partial<Record<View, Output>>}} Version
- *   A picture, the size of its file, and what is known of it by now.
+ * @typedef {Partial<Record<View, Output>>} Maps
+ * @typedef {{image: ImageData, bytes?: number, score?: Record<string, Output>, maps: Maps, before?: Maps}} Version
+ *   A picture, the size of its file, what is known of it by now, and the maps of the version that was seen before it.
  */
 
 /** What is judged at most: phones keep up, and a screen shows no more. */
@@ -35,6 +36,7 @@ const lab = part("lab", HTMLElement);
 const status = part("lab-status", HTMLElement);
 const progress = part("lab-progress", HTMLProgressElement);
 const frame = part("lab-picture", HTMLElement);
+const scores = part("lab-scores", HTMLElement);
 const cut = part("lab-cut", HTMLInputElement);
 const opacity = part("lab-opacity", HTMLInputElement);
 const sliders = /** @type {HTMLInputElement[]} */ ([...part("lab-damages", HTMLElement).querySelectorAll("input")]);
@@ -87,13 +89,9 @@ async function load(name) {
     progress.max = wanted;
     progress.value = loaded;
     progress.hidden = loaded >= wanted;
-    if (!progress.hidden) say(`Loading the networks: ${megabytes(loaded)} of ${megabytes(wanted)} MB.`);
+    const amounts = [loaded, wanted].map((bytes) => (bytes / 1e6).toFixed(1));
+    say(progress.hidden ? "Starting the networks …" : `Loading the networks: ${amounts.join(" of ")} MB.`);
   }
-}
-
-/** @param {number} bytes */
-function megabytes(bytes) {
-  return (bytes / 1e6).toFixed(1);
 }
 
 /** Whether this machine has a graphics processor that the browser lets pages compute with. */
@@ -176,6 +174,10 @@ async function open(name, fetchFile) {
     frame.style.setProperty("--shape", String(image.width / image.height));
     frame.dataset.name = `“${name}”, ${reduced ? "shown and judged at " : ""}${image.width} × ${image.height} pixels.`;
     part("lab-result", HTMLElement).hidden = false;
+    part("lab-size", HTMLElement).hidden = true;
+    draw();
+    frame.scrollIntoView({ block: "nearest" });
+    for (const strong of scores.querySelectorAll("strong")) strong.textContent = "…";
     await update();
   } catch (error) {
     fail(error);
@@ -259,7 +261,8 @@ function draw() {
   if (!original || !damaged) return;
   const look = LOOKS[view()];
   for (const [name, version] of /** @type {const} */ ([["original", original], ["damaged", damaged]])) {
-    paint(canvases[name], version.image, look, version.maps[view()], opacity.valueAsNumber / 100);
+    const map = version.maps[view()] ?? version.before?.[view()];
+    paint(canvases[name], version.image, look, map, opacity.valueAsNumber / 100);
   }
   frame.classList.toggle("is-cut", damaged !== original);
   part("lab-strength", HTMLElement).hidden = !look?.overlay;
@@ -272,27 +275,27 @@ function draw() {
   context(part("lab-bar", HTMLCanvasElement)).putImageData(coloured(ramp, ramp.length, 1, look), 0, 0);
 }
 
-/** Shows the scores that are known. */
+/** Shows the scores that are known; one that is being computed stays as it was. */
 function showScores() {
   const known = { original: original?.score, damaged: damaged === original ? undefined : damaged?.score };
+  part("lab-score-damaged", HTMLElement).closest("p")?.classList.toggle("is-known", damaged !== original);
   for (const [name, score] of Object.entries(known)) {
-    const text = part(`lab-score-${name}`, HTMLElement);
-    const bar = /** @type {SVGElement} */ (text.nextElementSibling);
-    bar.style.visibility = score ? "visible" : "hidden";
-    text.textContent = name === "original" ? "…" : damaged === original ? "move a slider" : "…";
     if (!score) continue;
+    const text = part(`lab-score-${name}`, HTMLElement);
     const [quality, low, high] = ["quality", "low", "high"].map((output) => score[output].values[0]);
     text.textContent = `${quality.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
-    const [interval, mark] = bar.querySelectorAll(".lab-interval, .lab-mark");
+    const [interval, mark] = text.parentElement?.querySelectorAll(".lab-interval, .lab-mark") ?? [];
     interval.setAttribute("x", String(200 * low));
     interval.setAttribute("width", String(200 * (high - low)));
     mark.setAttribute("x", String(Math.min(197, 200 * quality)));
-    if (name === "damaged" && known.original) {
-      const change = quality - known.original.quality.values[0];
-      text.textContent += `, ${Math.abs(change).toFixed(2)} ${change < 0 ? "lower" : "higher"}`;
-    }
   }
-  const unusual = [original?.score, damaged?.score].some((score) => score?.unusual.values[0]);
+  if (known.original && known.damaged) {
+    // Of the numbers as they are shown.
+    const [before, after] = [known.original, known.damaged].map((score) => Math.round(100 * score.quality.values[0]));
+    const change = `${(Math.abs(after - before) / 100).toFixed(2)} ${after < before ? "lower" : "higher"}`;
+    part("lab-change", HTMLElement).textContent = after === before ? ": the same" : `: ${change}`;
+  }
+  const unusual = Object.values(known).some((score) => score?.unusual.values[0]);
   part("lab-note", HTMLElement).hidden = !unusual;
 }
 
@@ -308,15 +311,14 @@ async function update() {
       const none = sliders.every((slider) => slider.value === slider.defaultValue);
       const made = none ? picture : await damaging.ask({ image: picture.image, damage: settings }, stale);
       if (stale()) return;
-      // Until its own maps are there, it is seen under those of the one before.
-      if (made !== picture) made.maps = {};
-      damaged = made;
+      damaged = made === picture ? picture : { ...made, maps: {}, before: damaged?.maps };
       done = JSON.stringify(settings);
     }
     const versions = damaged === picture ? [picture] : [picture, /** @type {Version} */ (damaged)];
     showDamage();
     draw();
     showScores();
+    scores.ariaBusy = "true";
     networks ??= startNetworks();
     const scoring = await networks.scoring;
     for (const version of versions) {
@@ -324,6 +326,7 @@ async function update() {
       if (stale()) return;
     }
     showScores();
+    scores.ariaBusy = "false";
     const look = LOOKS[view()];
     if (look) {
       say(`${frame.dataset.name} Computing the map …`);

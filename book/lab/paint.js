@@ -62,7 +62,8 @@ export function paint(canvas, image, look, map, opacity) {
 function withoutColour({ data, width, height }) {
   const grey = new ImageData(width, height);
   for (let at = 0; at < data.length; at += 4) {
-    grey.data.fill((data[at] + data[at + 1] + data[at + 2]) / 3, at, at + 3);
+    const level = (data[at] + data[at + 1] + data[at + 2]) / 3;
+    grey.data[at] = grey.data[at + 1] = grey.data[at + 2] = level;
     grey.data[at + 3] = 255;
   }
   return grey;

@@ -47,7 +47,7 @@ _OWNERS = {
 }
 
 #: Modules that need no TensorFlow.
-WITHOUT_TENSORFLOW = ("distortions", "images", "metrics", "notebook")
+WITHOUT_TENSORFLOW = ("distortions", "images", "inference", "metrics", "notebook")
 
 __all__ = [
     "average_reliability_map",

@@ -32,6 +32,7 @@ __all__ = [
     "image_statistics",
     "region_positions",
     "region_sums",
+    "statistics_of_batch",
     "statistics_of_sums",
 ]
 
@@ -132,6 +133,15 @@ STATISTICS = (
     *(f"{summary} over regions of {name}" for summary in _SUMMARIES for name in _OF_REGIONS),
 )
 
+#: How many maps there are of colour, and of contrast at each scale.
+_MAPS_AT_ONCE = (
+    len(COLOURS),
+    *(sum(at == scale for _, at in _MAPS[len(COLOURS) :]) for scale in SCALES),
+)
+
+#: What powers of the maps are taken about, unless something else is said.
+ABOUT_ZERO = np.zeros(len(_MAPS), np.float32)
+
 #: (top, left, height, width) of a part of a picture, in pixels.
 Box = tuple[Any, Any, Any, Any]
 Pair = tuple[Any, Any]
@@ -168,12 +178,34 @@ def image_statistics(picture: Any) -> tf.Tensor:
     Chapter: notebooks/11-human-ratings.ipynb
     """
     batch = to_unit_range(as_batch(picture, name="picture", channels=(3,)), name="picture")
-    height, width = tf.shape(batch)[1], tf.shape(batch)[2]
-    sums = region_sums(batch, (0, 0, height, width), (0, 0), (height, width))
-    return like(statistics_of_sums(sums, region_positions(height, width)), picture)
+    return like(statistics_of_batch(batch), picture)
 
 
-def region_sums(pictures: tf.Tensor, box: Box, corner: Pair, size: Pair) -> tf.Tensor:
+def statistics_of_batch(pictures: tf.Tensor, *, dtype: tf.DType = tf.float64) -> tf.Tensor:
+    """Returns the statistics of pictures that fit into memory as a whole.
+
+    Args:
+        pictures: float32 (N, H, W, 3) in 0..1.
+        dtype: Precision of the moments. In float32 the pictures are measured twice, the second time
+            about their means, which loses digits only where they are flat everywhere.
+
+    Returns:
+        float32 (N, 448), as `image_statistics` has them.
+    """
+    height, width = tf.shape(pictures)[1], tf.shape(pictures)[2]
+    whole = (0, 0, height, width), (0, 0), (height, width)
+    positions = region_positions(height, width)
+    sums, centres = region_sums(pictures, *whole), ABOUT_ZERO
+    if dtype == tf.float32:
+        means = tf.reduce_sum(sums, axis=[1, 2]) / tf.reduce_sum(positions, axis=[0, 1])
+        centres = tf.reduce_mean(means, axis=0)[: len(_MAPS)]
+        sums = region_sums(pictures, *whole, centres=centres)
+    return statistics_of_sums(sums, positions, centres=centres, dtype=dtype)
+
+
+def region_sums(
+    pictures: tf.Tensor, box: Box, corner: Pair, size: Pair, *, centres: Any = ABOUT_ZERO
+) -> tf.Tensor:
     """Sums all that the statistics are made of over the regions of a part of each picture.
 
     The sums of parts that tile a picture add up to those of the whole.
@@ -185,26 +217,29 @@ def region_sums(pictures: tf.Tensor, box: Box, corner: Pair, size: Pair) -> tf.T
             multiple of 8, and so are its sides unless they end where the picture does.
         corner: (top, left) of the part in the whole picture, multiples of 8.
         size: (height, width) of the whole picture.
+        centres: Value of each map about which its powers are taken, (36,).
 
     Returns:
         float32 (N, 8, 8, M): five power sums of each map, shares, squared details, and steps; zero
         for the regions that the part does not meet.
     """
     planes = _planes(pictures)
-    clipped = _Part(box, corner, size, 0).sums(_clipped(pictures, planes[..., :1]))
+    clipped = _Part(box, corner, size, 0).sums(_clipped(planes))
+    of_colours, *of_contrasts = tf.split(centres, _MAPS_AT_ONCE)
     power_sums: list[tf.Tensor] = []
     details: list[tf.Tensor] = []
     steps: list[tf.Tensor] = []
     for scale in SCALES:
         part = _Part(box, corner, size, scale)
         if scale == COLOUR_SCALE:
-            power_sums.insert(0, part.power_sums(planes - _CENTRES))
-        channels = planes[..., :3] if scale else planes[..., :1]
+            power_sums.insert(0, part.power_sums(planes - _MIDDLES, of_colours))
+        channels = planes[:, :3] if scale else planes[:, :1]
         detail, deviation = _detail_and_deviation(channels)
-        power_sums.append(part.power_sums(_contrast_maps(detail, deviation)))
+        maps = _contrast_maps(detail, deviation)
+        power_sums.append(part.power_sums(maps, of_contrasts[scale]))
         details.append(part.sums(tf.square(detail)))
-        steps.append(part.sums(_steps(planes[..., :1])))
-        planes = tf.nn.avg_pool2d(planes, 2, 2, padding="VALID")
+        steps.append(part.sums(_steps(planes[:, :1])))
+        planes = _halved(planes)
     by_moment = tf.concat(power_sums, axis=-1)  # (N, 8, 8, 5, maps)
     flat = tf.reshape(by_moment, [-1, REGIONS, REGIONS, len(MOMENTS) * len(_MAPS)])
     return tf.concat([flat, clipped, *details, *steps], axis=-1)
@@ -228,29 +263,38 @@ def region_positions(height: Any, width: Any) -> tf.Tensor:
     return tf.gather(tf.stack(counts, axis=-1), _SCALE_OF, axis=-1)
 
 
-def statistics_of_sums(sums: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+def statistics_of_sums(
+    sums: tf.Tensor,
+    positions: tf.Tensor,
+    *,
+    centres: Any = ABOUT_ZERO,
+    dtype: tf.DType = tf.float64,
+) -> tf.Tensor:
     """Turns sums over the regions of whole pictures into their statistics.
 
     Args:
         sums: (N, 8, 8, M), what `region_sums` gives of whole pictures.
         positions: (8, 8, M), what `region_positions` gives of their size.
+        centres: Value of each map about which `region_sums` took its powers, (36,).
+        dtype: Precision. Central moments are small differences of large numbers, unless the
+            centres are the means.
 
     Returns:
         float32 (N, 448), as `image_statistics` has them.
     """
-    # In float64: central moments are small differences of large numbers.
-    sums, positions = tf.cast(sums, tf.float64), tf.cast(positions, tf.float64)
+    sums, positions, centres = (tf.cast(each, dtype) for each in (sums, positions, centres))
     whole = tf.reduce_sum(sums, axis=[1, 2]) / tf.reduce_sum(positions, axis=[0, 1])
     means = tf.where(
         positions >= FEWEST_POSITIONS,
         sums / tf.maximum(positions, 1),
         whole[:, tf.newaxis, tf.newaxis],
     )
-    of_regions = tf.gather(_statistics_of_means(means), _REGIONAL, axis=-1)
-    return tf.cast(tf.concat([_statistics_of_means(whole), _spread(of_regions)], -1), tf.float32)
+    of_regions = tf.gather(_statistics_of_means(means, centres), _REGIONAL, axis=-1)
+    statistics = tf.concat([_statistics_of_means(whole, centres), _spread(of_regions)], axis=-1)
+    return tf.cast(statistics, tf.float32)
 
 
-def _statistics_of_means(means: tf.Tensor) -> tf.Tensor:
+def _statistics_of_means(means: tf.Tensor, centres: tf.Tensor) -> tf.Tensor:
     """Turns means over pixels (..., M) into the statistics of the whole: (..., 198)."""
     parts = (len(MOMENTS) * len(_MAPS), len(_SHARES), len(_DETAILS), 2 * len(SCALES))
     of_maps, shares, details, steps = tf.split(means, parts, axis=-1)
@@ -259,10 +303,11 @@ def _statistics_of_means(means: tf.Tensor) -> tf.Tensor:
     cubic = third - 3 * first * second + 2 * first**3
     quartic = fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
     around = variance + FLAT_VARIANCE
+    mean = first + centres
     moments = (
-        first,
+        mean,
         tf.math.log(around) / 2,
-        absolute / tf.sqrt(second + FLAT_VARIANCE),
+        absolute / tf.sqrt(variance + mean**2 + FLAT_VARIANCE),
         cubic / around**1.5,
         tf.math.log((tf.nn.relu(quartic) + FLAT_VARIANCE**2) / around**2),
     )
@@ -286,8 +331,8 @@ def _spread(values: tf.Tensor) -> tf.Tensor:
     return tf.concat(summaries, axis=-1)
 
 
-#: The middle of each colour plane: moments about zero lose fewer digits.
-_CENTRES = np.array([0.5, 0.0, 0.0, 0.0, 0.5, 0.5], np.float32)
+#: The middle of each colour plane, from which it is measured.
+_MIDDLES = np.array([0.5, 0.0, 0.0, 0.0, 0.5, 0.5], np.float32)[:, None, None]
 
 #: Where the statistics of regions stand among those of the whole.
 _REGIONAL = [OF_WHOLE.index(name) for name in _OF_REGIONS]
@@ -299,25 +344,29 @@ _SCALE_OF = [
     *[scale for scale in SCALES for _ in ("across", "down")],
 ]
 
+#: How many numbers `region_sums` gives of a region.
+SUMS = len(_SCALE_OF)
+
+# Below, planes and maps are (N, C, H, W): so each can be taken, blurred and summed by itself.
+
 
 def _planes(pictures: tf.Tensor) -> tf.Tensor:
-    """Luma, two differences of colour, saturation, brightest and darkest channel: (N, H, W, 6)."""
-    luma = tf.reduce_sum(pictures * LUMA_WEIGHTS, axis=-1, keepdims=True)
-    blue = 0.564 * (pictures[..., 2:] - luma)
-    red = 0.713 * (pictures[..., :1] - luma)
-    brightest = tf.reduce_max(pictures, axis=-1, keepdims=True)
-    darkest = tf.reduce_min(pictures, axis=-1, keepdims=True)
+    """Luma, two differences of colour, saturation, brightest and darkest channel: (N, 6, H, W)."""
+    red, green, blue = tf.split(tf.transpose(pictures, [0, 3, 1, 2]), 3, axis=1)
+    luma = sum(weight * c for weight, c in zip(LUMA_WEIGHTS, (red, green, blue), strict=True))
+    brightest = tf.maximum(tf.maximum(red, green), blue)
+    darkest = tf.minimum(tf.minimum(red, green), blue)
     saturation = (brightest - darkest) / (brightest + SATURATION)
-    return tf.concat([luma, blue, red, saturation, brightest, darkest], axis=-1)
+    chroma = 0.564 * (blue - luma), 0.713 * (red - luma)
+    return tf.concat([luma, *chroma, saturation, brightest, darkest], axis=1)
 
 
-def _clipped(pictures: tf.Tensor, luma: tf.Tensor) -> tf.Tensor:
-    """Says of every pixel whether it is dark, bright, or has a channel at an end: (N, H, W, 4)."""
+def _clipped(planes: tf.Tensor) -> tf.Tensor:
+    """Says of every pixel whether it is dark, bright, or has a channel at an end: (N, 4, H, W)."""
     level = 1 / 255
-    at_maximum = tf.reduce_any(pictures > 1 - level, axis=-1, keepdims=True)
-    at_minimum = tf.reduce_any(pictures < level, axis=-1, keepdims=True)
-    flags = tf.concat([luma < DARK, luma > BRIGHT, at_maximum, at_minimum], axis=-1)
-    return tf.cast(flags, tf.float32)
+    luma, brightest, darkest = planes[:, :1], planes[:, 4:5], planes[:, 5:]
+    flags = [luma < DARK, luma > BRIGHT, brightest > 1 - level, darkest < level]
+    return tf.cast(tf.concat(flags, axis=1), tf.float32)
 
 
 def _detail_and_deviation(channels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -330,39 +379,51 @@ def _detail_and_deviation(channels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _contrast_maps(detail: tf.Tensor, deviation: tf.Tensor) -> tf.Tensor:
-    """Contrast of luma, its products, its log deviation, contrast of chroma: (N, H, W, 6 or 8)."""
+    """Contrast of luma, its products, its log deviation, contrast of chroma: (N, 6 or 8, H, W)."""
     contrast = detail / (deviation + SATURATION)
-    luma = contrast[..., :1]
+    luma = contrast[:, :1]
     products = [luma * neighbour for neighbour in _neighbours(luma, *NEIGHBOURS)]
-    log_deviation = tf.math.log(deviation[..., :1] + SMALL) + 4.0  # about zero, as the others are
-    return tf.concat([luma, *products, log_deviation, contrast[..., 1:]], axis=-1)
+    log_deviation = tf.math.log(deviation[:, :1] + SMALL) + 4.0  # about zero, as the others are
+    return tf.concat([luma, *products, log_deviation, contrast[:, 1:]], axis=1)
 
 
 def _steps(luma: tf.Tensor) -> tf.Tensor:
-    """How far each pixel is from its neighbours across and down: (N, H, W, 2)."""
-    return tf.abs(tf.concat(_neighbours(luma, "to the right", "below"), axis=-1) - luma)
+    """How far each pixel is from its neighbours across and down: (N, 2, H, W)."""
+    return tf.abs(tf.concat(_neighbours(luma, "to the right", "below"), axis=1) - luma)
 
 
 def _neighbours(values: tf.Tensor, *names: str) -> list[tf.Tensor]:
     """The neighbours of each pixel, mirrored at the borders."""
-    height, width = tf.shape(values)[1], tf.shape(values)[2]
-    padded = tf.pad(values, [[0, 0], [0, 1], [1, 1], [0, 0]], mode="REFLECT")
+    height, width = tf.shape(values)[2], tf.shape(values)[3]
+    padded = tf.pad(values, [[0, 0], [0, 0], [0, 1], [1, 1]], mode="REFLECT")
     return [
-        padded[:, rows : rows + height, 1 + columns : 1 + columns + width]
+        padded[:, :, rows : rows + height, 1 + columns : 1 + columns + width]
         for rows, columns in (NEIGHBOURS[name] for name in names)
     ]
 
 
-def _blurred(values: tf.Tensor) -> tf.Tensor:
-    """Blurs each channel with the binomial window, mirrored at the borders."""
+def _blurred(planes: tf.Tensor) -> tf.Tensor:
+    """Blurs each plane with the binomial window, mirrored at the borders."""
     margin = len(BINOMIAL_ROW) // 2
-    sides = [[0, 0], [margin, margin], [margin, margin], [0, 0]]
-    blurred = tf.pad(values, sides, mode="REFLECT")
-    weights = np.array(BINOMIAL_ROW, np.float32)[:, None, None]
-    row = np.repeat(weights, values.shape[-1], axis=1)
-    for kernel in (row[:, None], row[None]):  # (5, 1, C, 1): down; (1, 5, C, 1): across
-        blurred = tf.nn.depthwise_conv2d(blurred, kernel, [1, 1, 1, 1], padding="VALID")
-    return blurred
+    sides = [[0, 0], [0, 0], [margin, margin], [margin, margin]]
+    blurred = _as_pictures(tf.pad(planes, sides, mode="REFLECT"))
+    window = np.array(BINOMIAL_ROW, np.float32)
+    for kernel in (window[:, None, None, None], window[None, :, None, None]):  # down, across
+        blurred = tf.nn.conv2d(blurred, kernel, strides=1, padding="VALID")
+    return tf.reshape(blurred, tf.shape(planes))
+
+
+def _halved(planes: tf.Tensor) -> tf.Tensor:
+    """Averages each plane over blocks of 2 x 2; a last odd row or column is left out."""
+    number, channels, height, width = tf.unstack(tf.shape(planes))
+    halved = tf.nn.avg_pool2d(_as_pictures(planes), 2, 2, padding="VALID")
+    return tf.reshape(halved, [number, channels, height // 2, width // 2])
+
+
+def _as_pictures(planes: tf.Tensor) -> tf.Tensor:
+    """Takes each plane for a picture of its own: (N, C, H, W) to (N C, H, W, 1)."""
+    number, channels, height, width = tf.unstack(tf.shape(planes))
+    return tf.reshape(planes, [number * channels, height, width, 1])
 
 
 class _Part:
@@ -377,17 +438,26 @@ class _Part:
         self.regions_down = _regions_of(corner[0] // step, rows, size[0] // step)
         self.regions_across = _regions_of(corner[1] // step, columns, size[1] // step)
 
-    def sums(self, values: tf.Tensor) -> tf.Tensor:
-        """Sums (N, H, W, C) over the pixels of the part, region by region: (N, 8, 8, C)."""
-        inside = values[:, self.top : self.bottom, self.left : self.right]
-        by_column = tf.matmul(self.regions_across, inside)  # (N, H, 8, C)
-        return tf.einsum("rh,nhkc->nrkc", self.regions_down, by_column)
+    def sums(self, maps: tf.Tensor) -> tf.Tensor:
+        """Sums (N, C, H, W) over the pixels of the part, region by region: (N, 8, 8, C)."""
+        return tf.transpose(self._by_region(self._inside(maps)), [0, 3, 2, 1])
 
-    def power_sums(self, maps: tf.Tensor) -> tf.Tensor:
-        """Sums m, |m|, m^2, m^3 and m^4 of each map: (N, 8, 8, 5, maps)."""
-        squares = tf.square(maps)
-        powers = (maps, tf.abs(maps), squares, squares * maps, tf.square(squares))
-        return tf.stack([self.sums(power) for power in powers], axis=-2)
+    def power_sums(self, maps: tf.Tensor, centres: tf.Tensor) -> tf.Tensor:
+        """Sums d, |m|, d^2, d^3 and d^4 of each map m, d = m - centre: (N, 8, 8, 5, maps)."""
+        maps = self._inside(maps)
+        off = maps - centres[:, tf.newaxis, tf.newaxis]
+        squares = tf.square(off)
+        powers = (off, tf.abs(maps), squares, squares * off, tf.square(squares))
+        sums = tf.stack([self._by_region(power) for power in powers], axis=1)
+        return tf.transpose(sums, [0, 4, 3, 1, 2])
+
+    def _inside(self, maps: tf.Tensor) -> tf.Tensor:
+        return maps[:, :, self.top : self.bottom, self.left : self.right]
+
+    def _by_region(self, inside: tf.Tensor) -> tf.Tensor:
+        """Sums (N, C, H, W) over regions: (N, C, 8 across, 8 down)."""
+        by_column = tf.tensordot(inside, self.regions_across, [[3], [1]])  # (N, C, H, 8)
+        return tf.tensordot(by_column, self.regions_down, [[2], [1]])
 
 
 def _regions_of(start: Any, length: Any, whole: Any) -> tf.Tensor:

@@ -1,4 +1,7 @@
-"""Scoring pictures with a trained model, and seeing where it expects errors.
+"""Scoring pictures with a trained predictor, and seeing where it expects errors.
+
+A predictor is a few functions of pixels and a card. The functions are run by ONNX Runtime, which is
+there at once, or by TensorFlow, which can also train them: `predictors` has those.
 
 Sources:
     Kim, Nguyen, Lee: Deep CNN-Based Blind Image Quality Predictor. IEEE TNNLS 30(1), 2019.
@@ -10,37 +13,32 @@ Sources:
 
 from __future__ import annotations
 
-import json
+import importlib
 import math
+import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from diqa_utils._internal.checks import as_batch, check_pixels, check_shape, to_unit_range
-from diqa_utils._internal.files import read_json, write_text
-from diqa_utils._internal.tensorflow import compiled
+from diqa_utils._internal import arrays
+from diqa_utils._internal.files import read_json
+from diqa_utils._internal.startup import start_tensorflow_quietly
 from diqa_utils._internal.threads import map_ahead
 from diqa_utils._internal.tiles import cells, tiles
-from diqa_utils._internal.weight_files import load_weights, save_weights
-from diqa_utils.extended import build_extended_score_model, unusualness
-from diqa_utils.image_statistics import region_positions, region_sums, statistics_of_sums
 from diqa_utils.images import ENCODED, MAX_MEGAPIXELS, checked_path, read_image
-from diqa_utils.maps import DEFAULT_ALPHA, OUTPUT_STRIDE, hand_crafted_features
-from diqa_utils.models import MeanAndDeviation, build_error_map_model, build_score_model
 from diqa_utils.picture_files import find_pictures, no_pictures, picture_files
-from diqa_utils.plotting import Gallery, show_overlay
-from diqa_utils.preprocessing import normalize
-from diqa_utils.sample_training import Recipe, trained_error_map_model, trained_score_model
+
+if TYPE_CHECKING:
+    from diqa_utils.plotting import Gallery
 
 __all__ = [
-    "ExtendedPredictor",
     "Predictor",
     "Score",
     "load_predictor",
@@ -49,7 +47,7 @@ __all__ = [
     "score",
 ]
 
-#: What a predictor's folder holds.
+#: What a predictor's folder holds, beside its graphs.
 CARD, WEIGHTS = "card.json", "weights.npz"
 
 #: The folder of the predictor within that of a training run.
@@ -61,14 +59,21 @@ PACKAGED = Path(__file__).parent / "weights"
 #: The predictor that `score` and `load_pretrained` take if nobody says which.
 DEFAULT_NAME = "biq2021"
 
+#: What runs a predictor; "auto" takes ONNX Runtime where it is installed and the predictor has
+#: graphs.
+RUNTIMES = ("auto", "onnx", "tensorflow")
+
+#: The network's output has a quarter of the image's height and width.
+OUTPUT_STRIDE = 4
+
 #: What is said of a picture that is unlike those that the predictor was calibrated on.
 UNUSUAL = (
     "This picture is unlike the photographs that the predictor was calibrated on: neither the "
     "score nor its interval can be relied on."
 )
 
-#: Pictures that are read while another one is scored. A large one takes much memory.
-READ_AHEAD = 2
+#: A function of a predictor, of arrays to arrays.
+Function = Callable[..., Any]
 
 
 class Score(float):
@@ -132,40 +137,27 @@ class Score(float):
 
 
 class Predictor:
-    """DIQA's score model, trained, together with the error-map model of step 1.
+    """A trained judge of pictures.
+
+    Large pictures are looked at tile by tile, so that the memory that this takes beside the picture
+    itself does not grow with it; only the score of DIQA looks at all of a picture at once.
 
     Args:
-        score_model: Trained model that `build_score_model` made.
-        error_map_model: Trained model that `build_error_map_model` made.
-        alpha: Slope of the reliability map that the score model was trained with.
+        functions: Functions of arrays, by name. Pixels are float32 (H, W, 3) in 0..1.
+            `error_map`: of pixels, to the predicted error map (ceil(H / 4), ceil(W / 4)).
+            DIQA's `score`: of pixels, to the quality. That of the extended predictor: of sums over
+            the picture and of its size (height, width), to the quality, its expected error and
+            `unusualness` (2,); its `sums`: of the pixels of a tile, of the boxes that `region_sums`
+            takes and of the size of the picture, to the tile's part of the sums.
         card: Facts about the predictor, kept beside its weights. `interval` holds `half_width` and
-            `confidence`, if it has been calibrated.
+            `confidence`, if it has been calibrated; `usual` has the `limits` of `unusualness`.
     """
 
-    #: What the card says of the kind of predictor.
-    kind = "diqa"
-
     def __init__(
-        self,
-        score_model: keras.Model,
-        error_map_model: keras.Model,
-        *,
-        alpha: float = DEFAULT_ALPHA,
-        card: Mapping[str, Any] | None = None,
+        self, functions: Mapping[str, Function], *, card: Mapping[str, Any] | None = None
     ) -> None:
-        self.score_model = score_model
-        self.error_map_model = error_map_model
-        self.alpha = alpha
+        self.functions = dict(functions)
         self.card = dict(card or {})
-
-        def inputs(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-            features = hand_crafted_features(pixels, alpha=alpha)
-            return {"normalized": normalize(pixels), "hand_crafted": features}
-
-        self._quality = compiled(lambda pixels: score_model(inputs(pixels), training=False)[:, 0])
-        self._error_map = compiled(
-            lambda pixels: error_map_model(normalize(pixels), training=False)
-        )
 
     def score(self, picture: Any) -> Any:
         """Scores pictures.
@@ -191,14 +183,13 @@ class Predictor:
             return [self._score_entry(number, entry) for number, entry in enumerate(picture)]
         if isinstance(picture, str | PathLike) and checked_path(picture).is_dir():
             return self._score_folder(picture)
-        batch = _as_rgb(picture)
-        scores = [self._scored(*judged) for judged in self._judged(batch)]
+        scores = [self._scored(*self._judged(pixels)) for pixels in _as_rgb(picture)]
         return scores if np.ndim(picture) == 4 else scores[0]
 
     def score_files(
         self, paths: Iterable[str | PathLike[str]], *, max_megapixels: float = MAX_MEGAPIXELS
     ) -> Iterator[tuple[Path, Score | Exception]]:
-        """Scores picture files one after the other; the next ones are read meanwhile.
+        """Scores picture files, as many at a time as there are cores.
 
         Args:
             paths: Paths of the files, as `find_pictures` finds them; there may be millions.
@@ -209,21 +200,18 @@ class Predictor:
             none: the others are scored all the same.
         """
 
-        def read(path: str | PathLike[str]) -> tuple[Path, np.ndarray | Exception]:
+        def scored(path: str | PathLike[str]) -> tuple[Path, Score | Exception]:
             try:
-                return Path(path), read_image(path, max_megapixels=max_megapixels)
+                image = read_image(path, max_megapixels=max_megapixels)
             except Exception as error:  # whatever it is, it costs this picture alone
                 return Path(path), error
-
-        for path, image in map_ahead(read, paths, ahead=READ_AHEAD):
-            if isinstance(image, Exception):
-                yield path, image
-                continue
             try:
-                yield path, self.score(image)
+                return Path(path), self.score(image)
             except Exception as error:
                 reason = (str(error) or type(error).__name__).splitlines()[0]
-                yield path, ValueError(f"{str(path)!r}: {reason}")
+                return Path(path), ValueError(f"{str(path)!r}: {reason}")
+
+        yield from map_ahead(scored, paths, ahead=os.cpu_count() or 1)
 
     def report(self, picture: Any) -> Gallery:
         """Shows a picture, its predicted error map and its score.
@@ -241,6 +229,8 @@ class Predictor:
 
         Chapter: notebooks/09-prediction.ipynb
         """
+        from diqa_utils.plotting import Gallery, show_overlay
+
         pixels = _one_picture(picture)
         quality = self.score(pixels)
         gallery = show_overlay(pixels, self.predict_error_map(pixels))
@@ -249,9 +239,6 @@ class Predictor:
 
     def predict_error_map(self, picture: Any) -> np.ndarray:
         """Predicts where one picture differs from the original that nobody has.
-
-        A large picture is looked at tile by tile, so that the memory that this takes beside the
-        picture itself does not grow with it.
 
         Args:
             picture: One picture that `score` takes, but no batch, list or folder.
@@ -271,49 +258,32 @@ class Predictor:
         padded = np.pad(pixels, [*margins, (0, 0)], mode="symmetric")
         error_map = np.empty([side // OUTPUT_STRIDE for side in padded.shape[:2]], np.float32)
         for tile in tiles(padded):
-            predicted = self._error_map(tile.pixels[np.newaxis])[0, ..., 0].numpy()
+            predicted = self.functions["error_map"](_in_unit_range(tile.pixels))
             error_map[cells(tile.place, OUTPUT_STRIDE)] = predicted[
                 cells(tile.inside, OUTPUT_STRIDE)
             ]
         return error_map
 
-    def save(self, folder: str | PathLike[str]) -> None:
-        """Saves the weights, the large arrays rounded to float16, and the card.
-
-        Args:
-            folder: Folder from which `load_predictor` will load it; made if it is not there.
-        """
-        path = Path(folder)
-        path.mkdir(parents=True, exist_ok=True)
-        self.card |= {"predictor": self.kind, **self._settings()}
-        self.card["sha256"] = save_weights(path / WEIGHTS, self._models())
-        text = json.dumps(self.card, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-        write_text(path / CARD, text)
-
-    @classmethod
-    def _from_card(cls, card: dict[str, Any]) -> Self:
-        """Builds the predictor with weights as they were drawn."""
-        alpha = _positive(card["alpha"])
-        pooling = MeanAndDeviation() if card.get("deviations") else None
-        score_model = build_score_model(pooling=pooling)
-        return cls(score_model, build_error_map_model(), alpha=alpha, card=card)
-
-    def _settings(self) -> dict[str, Any]:
-        """What the card must hold so that `_from_card` can build the models."""
-        deviations = any(isinstance(entry, MeanAndDeviation) for entry in self.score_model.layers)
-        return {"alpha": self.alpha, "deviations": deviations}
-
-    def _models(self) -> dict[str, keras.Model]:
-        """The models whose weights are kept, by the name under which they are."""
-        return {"score": self.score_model, "error-map": self.error_map_model}
-
-    def _judged(self, batch: np.ndarray) -> Iterable[tuple[float, float, bool | None]]:
-        """Quality, near 0..1, expected error and unusualness of each picture (N, H, W, 3).
+    def _judged(self, pixels: np.ndarray) -> tuple[float, float, bool | None]:
+        """Quality, near 0..1, expected error and unusualness of a picture (H, W, 3).
 
         The interval reaches `half_width` expected errors to either side. DIQA expects the same
-        error everywhere.
+        error everywhere, and cannot tell whether a picture is unusual.
         """
-        return ((quality, 1.0, None) for quality in self._quality(batch).numpy())
+        judge = self.functions["score"]
+        if "sums" not in self.functions:
+            return float(judge(_in_unit_range(pixels))), 1.0, None
+        size = _integers(pixels.shape[:2])
+        sums = sum(
+            self.functions["sums"](
+                _in_unit_range(tile.pixels), _integers(tile.inside), _integers(tile.place[:2]), size
+            )
+            for tile in tiles(pixels)
+        )
+        quality, error, measured = judge(sums, size)
+        usual = self.card.get("usual")
+        unusual = None if usual is None else bool((measured > usual["limits"]).any())
+        return float(quality), float(error), unusual
 
     def _score_entry(self, number: int, picture: Any) -> Any:
         try:
@@ -344,86 +314,23 @@ class Predictor:
         return Score(quality, low, high, float(interval["confidence"]), unusual)
 
 
-class ExtendedPredictor(Predictor):
-    """The extended score model, trained, together with the error-map model of step 1.
-
-    A large picture is measured tile by tile, so that the memory that this takes beside the picture
-    itself does not grow with it. The tiles give the score of the whole.
-
-    A picture is unusual if its `unusualness` exceeds one of the limits that the card has under
-    `usual`, which photographs set aside for calibration have set.
-
-    Args:
-        score_model: Trained model that `build_extended_score_model` made.
-        error_map_model: Trained model that `build_error_map_model` made.
-        card: Facts about the predictor, kept beside its weights, as those of a `Predictor` are.
-
-    Chapter: notebooks/12-a-judge-for-any-photograph.ipynb
-    """
-
-    kind = "extended"
-
-    def __init__(
-        self,
-        score_model: keras.Model,
-        error_map_model: keras.Model,
-        *,
-        card: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(score_model, error_map_model, card=card)
-
-        def sums(pixels: tf.Tensor, *places: tf.Tensor) -> tf.Tensor:
-            batch = to_unit_range(pixels[tf.newaxis], name="picture")
-            return region_sums(batch, *(tuple(tf.unstack(place)) for place in places))
-
-        self._sums = compiled(sums)
-
-        def judge(sums: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            statistics = statistics_of_sums(sums, region_positions(*tf.unstack(size)))
-            return score_model(statistics, training=False), unusualness(score_model, statistics)
-
-        self._judge = compiled(judge)
-
-    @classmethod
-    def _from_card(cls, card: dict[str, Any]) -> Self:
-        mean, deviation = (float(card["quality"][name]) for name in ("mean", "deviation"))
-        if not abs(mean) < math.inf:
-            raise ValueError(f"The mean quality {mean} is not finite.")
-        score_model = build_extended_score_model(mean=mean, deviation=_positive(deviation))
-        return cls(score_model, build_error_map_model(), card=card)
-
-    def _settings(self) -> dict[str, Any]:
-        rescaling = self.score_model.get_layer("quality")
-        return {"quality": {"mean": rescaling.offset, "deviation": rescaling.scale}}
-
-    def _judged(self, batch: np.ndarray) -> Iterable[tuple[float, float, bool | None]]:
-        size = np.array(batch.shape[1:3])
-        for picture in batch:
-            sums = sum(
-                self._sums(tile.pixels, *map(np.array, (tile.inside, tile.place[:2], size))).numpy()
-                for tile in tiles(picture)
-            )
-            judgement, measured = self._judge(sums, size)
-            quality, error = judgement.numpy()[0].tolist()
-            yield quality, error, self._is_unusual(measured[0].numpy())
-
-    def _is_unusual(self, measured: np.ndarray) -> bool | None:
-        usual = self.card.get("usual")
-        return None if usual is None else bool((measured > usual["limits"]).any())
-
-
-def load_predictor(source: str | PathLike[str]) -> Predictor:
+def load_predictor(source: str | PathLike[str], *, runtime: str = "tensorflow") -> Predictor:
     """Loads a predictor of the kind that its card states.
 
     Args:
         source: Folder of a saved predictor, or of the training run that made it; or a name that
             `load_pretrained` takes.
+        runtime: What runs it: "tensorflow"; "onnx", which is ONNX Runtime; or "auto", which takes
+            ONNX Runtime where it is installed and the folder has graphs (`diqa export-weights`
+            writes them), and TensorFlow otherwise.
 
     Returns:
-        A `Predictor`, or an `ExtendedPredictor`.
+        With TensorFlow a `DiqaPredictor` or an `ExtendedPredictor`, which hold their models. With
+        ONNX Runtime a plain `Predictor`, which gives the same scores.
 
     Raises:
-        FileNotFoundError: If the folder holds no predictor, or its weights are missing.
+        FileNotFoundError: If the folder holds no predictor, or its weights or graphs are missing.
+        ImportError: If ONNX Runtime is asked for and not installed.
         ValueError: If the weights are damaged or another model's, the card is no predictor's, or
             there is neither a folder nor a predictor of that name.
 
@@ -431,13 +338,13 @@ def load_predictor(source: str | PathLike[str]) -> Predictor:
     """
     for folder in (Path(source, RUN_PREDICTOR), Path(source)):
         if (folder / CARD).exists():
-            return _load(folder)
+            return _load(folder, runtime)
     if Path(source).is_dir() and str(source) not in _names():
         raise FileNotFoundError(f"There is no predictor in {str(source)!r}: {CARD} is missing.")
-    return load_pretrained(str(source))
+    return load_pretrained(str(source), runtime=runtime)
 
 
-def load_pretrained(name: str = DEFAULT_NAME) -> Predictor:
+def load_pretrained(name: str = DEFAULT_NAME, *, runtime: str = "tensorflow") -> Predictor:
     """Loads a trained predictor by its name.
 
     Args:
@@ -448,26 +355,29 @@ def load_pretrained(name: str = DEFAULT_NAME) -> Predictor:
             database. It is taken from the cache, or trained first, which takes about a minute on
             two cores. It learnt from stand-in scores that no person gave, on ten photographs: it
             shows how the method works and says nothing reliable about your pictures.
+        runtime: What runs it, as in `load_predictor`.
 
     Returns:
-        An `ExtendedPredictor` or a `Predictor`; the same object each time.
+        What `load_predictor` returns; the same object each time.
 
     Raises:
+        ImportError: If ONNX Runtime is asked for and not installed.
         ValueError: If there is no predictor of that name, or its file of weights is damaged.
 
     Chapter: notebooks/09-prediction.ipynb
     """
     if name not in _names():
         raise ValueError(f"There is no predictor {name!r}; known: {', '.join(_names())}.")
-    return _pretrained(name)
+    return _pretrained(name, runtime)
 
 
-def score(picture: Any, *, name: str = DEFAULT_NAME) -> Any:
+def score(picture: Any, *, name: str = DEFAULT_NAME, runtime: str = "auto") -> Any:
     """Scores pictures without a reference.
 
     Args:
         picture: Path, image, list of them, or folder: all that `Predictor.score` takes.
         name: Name of the predictor, one that `load_pretrained` knows.
+        runtime: What runs it, as in `load_predictor`; scores are the same to within 1e-4.
 
     Returns:
         Quality in 0..1, higher is better, as `Predictor.score` returns it: a `Score` with its
@@ -475,11 +385,12 @@ def score(picture: Any, *, name: str = DEFAULT_NAME) -> Any:
 
     Raises:
         FileNotFoundError: If a path leads nowhere.
+        ImportError: If ONNX Runtime is asked for and not installed.
         ValueError: If a picture cannot be scored, or there is no predictor of that name.
 
     Chapter: notebooks/09-prediction.ipynb
     """
-    return load_pretrained(name).score(picture)
+    return load_pretrained(name, runtime=runtime).score(picture)
 
 
 def _names() -> list[str]:
@@ -488,38 +399,50 @@ def _names() -> list[str]:
 
 
 @cache
-def _pretrained(name: str) -> Predictor:
+def _pretrained(name: str, runtime: str) -> Predictor:
     if name != "sample_iqa":
-        return _load(PACKAGED / name)
-    recipe = Recipe()
-    error_map_model, _ = trained_error_map_model(recipe)
-    score_model, _ = trained_score_model(recipe)
-    return Predictor(score_model, error_map_model, alpha=recipe.alpha)
+        return _load(PACKAGED / name, runtime)
+    if runtime == "onnx":
+        raise ValueError("The predictor 'sample_iqa' has no graphs: run it with TensorFlow.")
+    return _with_tensorflow().sample_predictor()
 
 
-def _load(folder: Path) -> Predictor:
-    """Loads what `Predictor.save` saved."""
-    kinds = {predictor.kind: predictor for predictor in (Predictor, ExtendedPredictor)}
-    file = folder / CARD
-    try:
-        card = read_json(file, "")
-        predictor, sha256 = kinds[card["predictor"]]._from_card(card), str(card["sha256"])
+def _load(folder: Path, runtime: str) -> Predictor:
+    """Loads what `save` and `export.write_graphs` wrote."""
+    if runtime not in RUNTIMES:
+        raise ValueError(f"There is no runtime {runtime!r}; known: {', '.join(RUNTIMES)}.")
+    with _card_in_words(folder / CARD):
+        card = read_json(folder / CARD, "")
         _check_calibration(card)
+        graphs = dict(card.get("graphs", {}))
+    if runtime == "auto":
+        runtime = "onnx" if graphs and find_spec("onnxruntime") else "tensorflow"
+    if runtime == "onnx":
+        from diqa_utils._internal.onnx_graphs import load_functions
+
+        return Predictor(load_functions(folder, graphs), card=card)
+    predictors = _with_tensorflow()
+    with _card_in_words(folder / CARD):
+        predictor, sha256 = predictors.from_card(card), str(card["sha256"])
+    predictor.load_weights(folder / WEIGHTS, sha256=sha256)
+    return predictor
+
+
+def _with_tensorflow() -> Any:
+    """The module of predictors that TensorFlow runs."""
+    start_tensorflow_quietly()
+    return importlib.import_module("diqa_utils.predictors")
+
+
+@contextmanager
+def _card_in_words(file: Path) -> Iterator[None]:
+    try:
+        yield
     except (LookupError, TypeError, ValueError) as error:
         raise ValueError(
             f"{str(file)!r} is not the card of a predictor, or is damaged: copy the folder anew; "
             "that of a training run is made again by `diqa resume`."
         ) from error
-    load_weights(folder / WEIGHTS, predictor._models(), sha256=sha256)
-    return predictor
-
-
-def _one_picture(picture: Any) -> np.ndarray:
-    """Reads or checks one picture: (H, W, 3)."""
-    batch = _as_rgb(picture)
-    if np.ndim(picture) == 4:
-        raise ValueError(f"One image (H, W, C) is needed here, not shape {np.shape(picture)}.")
-    return batch[0]
 
 
 def _check_calibration(card: Mapping[str, Any]) -> None:
@@ -534,31 +457,27 @@ def _check_calibration(card: Mapping[str, Any]) -> None:
         raise ValueError(f"{usual} has no two limits.")
 
 
-def _positive(number: Any) -> float:
-    """Returns a number of a card as it is used; raises a ValueError if it cannot be."""
-    if not 0 < float(number) < math.inf:
-        raise ValueError(f"{number} is not greater than zero and finite.")
-    return float(number)
+def _one_picture(picture: Any) -> np.ndarray:
+    """Reads or checks one picture: (H, W, 3)."""
+    batch = _as_rgb(picture)
+    if np.ndim(picture) == 4:
+        raise ValueError(f"One image (H, W, C) is needed here, not shape {np.shape(picture)}.")
+    return batch[0]
 
 
 def _as_rgb(picture: Any) -> np.ndarray:
     """Reads or checks a picture, or a batch: (N, H, W, 3), of the type that it came in."""
-    if isinstance(picture, np.ndarray | tf.Tensor) or not (
-        isinstance(picture, ENCODED) or hasattr(picture, "read")
-    ):
-        image = _as_array(picture)
-    else:
-        image = read_image(picture)
-    if (
-        image.dtype == np.uint8
-    ):  # never a second copy: TensorFlow does not survive too little memory
-        check_shape(tf.TensorShape(image.shape), name="picture", channels=(1, 3))
-        pixels = image if image.ndim == 4 else image[np.newaxis]
-    else:
-        batch = as_batch(image, name="picture", channels=(1, 3))
-        check_pixels(batch, name="picture")
-        pixels = batch.numpy()
-    return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+    if isinstance(picture, ENCODED) or hasattr(picture, "read"):
+        return read_image(picture)[np.newaxis]
+    image = _as_array(picture)
+    arrays.check_shape(image.shape, name="picture", channels=(1, 3))
+    if image.dtype != np.uint8:
+        if image.dtype.kind not in "fV":  # V: bfloat16
+            raise arrays.not_pixels("picture", image.dtype)
+        arrays.check_finite(image, name="picture")
+        arrays.check_unit_range(image, name="picture")
+    batch = image if image.ndim == 4 else image[np.newaxis]
+    return np.repeat(batch, 3, axis=-1) if batch.shape[-1] == 1 else batch
 
 
 def _as_array(picture: Any) -> np.ndarray:
@@ -566,6 +485,17 @@ def _as_array(picture: Any) -> np.ndarray:
     if not hasattr(picture, "__array__"):
         checked_path(picture)  # says what a picture may be
     array = np.asarray(picture)
-    if array.dtype.kind not in "biufV":  # V: bfloat16
+    if array.dtype.kind not in "biufV":
         raise TypeError(f"picture is an array of {array.dtype}; pixels must be numbers.")
     return array[..., np.newaxis] if array.ndim == 2 else array
+
+
+def _in_unit_range(pixels: np.ndarray) -> np.ndarray:
+    """Returns checked pixels as float32 in 0..1."""
+    if pixels.dtype == np.uint8:
+        return pixels / np.float32(255)
+    return pixels.astype(np.float32)
+
+
+def _integers(numbers: Iterable[int]) -> np.ndarray:
+    return np.array(tuple(numbers), np.int32)

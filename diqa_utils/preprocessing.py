@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from diqa_utils._internal.checks import MINIMUM_SIZE, scaled, takes_images
+from diqa_utils._internal.arrays import MINIMUM_SIZE
+from diqa_utils._internal.checks import scaled, takes_images
 
 __all__ = ["MINIMUM_SIZE", "low_frequency", "normalize", "to_gray"]
 
@@ -94,7 +95,8 @@ def low_frequency(gray: Any) -> tf.Tensor:
     """
     height, width = tf.unstack(tf.shape(gray)[1:3])
     low = expand_twice(reduce_twice(gray))[:, :height, :width]
-    return tf.ensure_shape(low, gray.shape)
+    low.set_shape(gray.shape)
+    return low
 
 
 def reduce_twice(batch: tf.Tensor) -> tf.Tensor:
@@ -103,7 +105,7 @@ def reduce_twice(batch: tf.Tensor) -> tf.Tensor:
     Four pixels of a row count as channels of one: a convolution is slow where it has only one.
     """
     number, *sides, _ = tf.unstack(tf.shape(batch))
-    margins = [[MARGIN_BEFORE, MARGIN_AFTER + -side % 4] for side in sides]
+    margins = [[MARGIN_BEFORE, MARGIN_AFTER + 3 - (side + 3) % 4] for side in sides]
     padded = tf.pad(batch, [[0, 0], *margins, [0, 0]], mode="REFLECT")
     in_fours = tf.reshape(padded, [number, tf.shape(padded)[1], -1, 4])
     across = tf.nn.conv2d(in_fours, REDUCE_ACROSS, strides=1, padding="VALID")

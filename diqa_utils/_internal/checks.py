@@ -13,12 +13,7 @@ from typing import Any, ParamSpec
 import numpy as np
 import tensorflow as tf
 
-#: Smallest height and width, in pixels, of an image that the library accepts. The receptive
-#: field of the feature extractor is 45 pixels: on a smaller image every output sees padding.
-MINIMUM_SIZE = 48
-
-#: Resampling may overshoot 0..1 by a little; an image in 0..255 overshoots by much more.
-RANGE_TOLERANCE = 1e-3
+from diqa_utils._internal import arrays
 
 Parameters = ParamSpec("Parameters")
 
@@ -106,29 +101,11 @@ def as_batch(image: Any, *, name: str, channels: tuple[int, ...]) -> tf.Tensor:
 
     Raises:
         ValueError: If the rank is not 3 or 4, the number of channels is not one of `channels`,
-            or a side of known length is shorter than `MINIMUM_SIZE`.
+            or a side of known length is shorter than 48 pixels.
     """
     tensor = tf.convert_to_tensor(image)
-    check_shape(tensor.shape, name=name, channels=channels)
+    arrays.check_shape(as_tuple(tensor.shape), name=name, channels=channels)
     return tensor if tensor.shape.rank == 4 else tensor[tf.newaxis]
-
-
-def check_shape(tensor_shape: tf.TensorShape, *, name: str, channels: tuple[int, ...]) -> None:
-    """Raises the ValueError of `as_batch` if a shape is not that of images."""
-    shape = as_tuple(tensor_shape)
-    if tensor_shape.rank not in (3, 4):
-        raise ValueError(f"{name} must have shape (H, W, C) or (N, H, W, C), not {shape}.")
-    height, width, depth = tensor_shape[-3:]
-    if depth not in channels:
-        wanted = " or ".join(map(str, channels))
-        raise ValueError(
-            f"{name} must have {wanted} channel(s) on its last axis, not {depth} (shape {shape})."
-        )
-    if any(side is not None and side < MINIMUM_SIZE for side in (height, width)):
-        raise ValueError(
-            f"{name} is {height} x {width} pixels; the smallest image accepted is "
-            f"{MINIMUM_SIZE} x {MINIMUM_SIZE}."
-        )
 
 
 def like(batch: tf.Tensor, image: Any) -> tf.Tensor:
@@ -153,29 +130,21 @@ def check_pixels(batch: tf.Tensor, *, name: str) -> None:
     if batch.dtype == tf.uint8:
         return
     if not batch.dtype.is_floating:
-        raise ValueError(
-            f"{name} must be uint8 in 0..255 or floating-point in 0..1, not {batch.dtype.name}."
-        )
+        raise arrays.not_pixels(name, batch.dtype.name)
     check_finite(batch, name=name)
     check_unit_range(batch, name=name)
 
 
 def check_finite(tensor: tf.Tensor, *, name: str) -> None:
     """Raises ValueError if an eager `tensor` holds NaN or infinity."""
-    if tf.executing_eagerly() and not bool(tf.reduce_all(tf.math.is_finite(tensor))):
-        raise ValueError(f"{name} holds NaN or infinite values; every pixel must be a number.")
+    if tf.executing_eagerly():
+        arrays.check_finite(tensor.numpy(), name=name)
 
 
 def check_unit_range(tensor: tf.Tensor, *, name: str) -> None:
     """Raises ValueError if an eager floating-point `tensor` leaves 0..1."""
-    if not tf.executing_eagerly() or tf.size(tensor) == 0:
-        return
-    low, high = float(tf.reduce_min(tensor)), float(tf.reduce_max(tensor))
-    if low < -RANGE_TOLERANCE or high > 1 + RANGE_TOLERANCE:
-        raise ValueError(
-            f"{name} is floating-point, so its values must lie in 0..1, but they span "
-            f"{low:.4g}..{high:.4g}: divide by 255, or pass uint8."
-        )
+    if tf.executing_eagerly():
+        arrays.check_unit_range(tensor.numpy(), name=name)
 
 
 def check_same_shape(tensors: dict[str, tf.Tensor]) -> None:

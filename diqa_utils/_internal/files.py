@@ -59,6 +59,11 @@ def fingerprint(**facts: Any) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
+def content_hash(content: bytes) -> str:
+    """Returns the SHA-256 of the content of a file, in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def check_same(place: Path, kept: Any, now: Mapping[str, Any]) -> None:
     """Raises a ValueError that names the first fact in which a run of before is another one.
 

@@ -1,13 +1,12 @@
 """Weights of models in one plain file of arrays, which is checked before it is believed."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from diqa_utils._internal.files import read_arrays, write_atomically
+from diqa_utils._internal.files import content_hash, read_arrays, write_atomically
 
 #: Arrays with more numbers than this are kept in half precision.
 SMALL_ENOUGH = 1024
@@ -33,7 +32,7 @@ def save_weights(path: Path, models: Mapping[str, keras.Model]) -> str:
         for number, values in enumerate(model.get_weights())
     }
     write_atomically(path, lambda place: np.savez_compressed(place, **arrays))
-    return _file_hash(path)
+    return content_hash(path.read_bytes())
 
 
 def load_weights(path: Path, models: Mapping[str, keras.Model], *, sha256: str) -> None:
@@ -51,7 +50,7 @@ def load_weights(path: Path, models: Mapping[str, keras.Model], *, sha256: str) 
     """
     if not path.exists():
         raise FileNotFoundError(f"There are no weights at {str(path)!r}: check the path.")
-    if _file_hash(path) != sha256:
+    if content_hash(path.read_bytes()) != sha256:
         raise ValueError(
             f"{str(path)!r} is damaged or not the file that belongs here: its SHA-256 is not "
             f"{sha256}. Install the library anew, or copy the file again."
@@ -77,8 +76,3 @@ def load_weights(path: Path, models: Mapping[str, keras.Model], *, sha256: str) 
         for layer in model.layers:
             if isinstance(layer, keras.layers.Normalization):
                 layer.finalize_state()  # it computes with what it has made of its weights
-
-
-def _file_hash(path: Path) -> str:
-    """Returns the SHA-256 of a file, in hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -16,6 +16,7 @@ for command in (
     ratings.train,
     ratings.resume,
     ratings.evaluate,
+    ratings.export,
     ratings.export_weights,
 ):
     app.command()(command)

@@ -53,6 +53,12 @@ LowerIsBetter = Annotated[
 Predictor = Annotated[
     str, typer.Option(help="The name of a predictor, or the folder of one that you trained.")
 ]
+Runtime = Annotated[
+    str,
+    typer.Option(
+        help="What runs the predictor: onnx, tensorflow, or auto, which is the first if it can."
+    ),
+]
 Pristine = Annotated[
     str | None,
     typer.Option(metavar="PATH", help="A folder of pictures without visible faults, for step 1."),
@@ -88,14 +94,19 @@ def signals_stop(words: Callable[[], str] | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def errors_in_words() -> Iterator[None]:
-    """Starts TensorFlow; says in a sentence what goes wrong, and exits with code 1."""
-    start_tensorflow_quietly()
+def errors_in_words(*, tensorflow: bool = True) -> Iterator[None]:
+    """Says in a sentence what goes wrong, and exits with code 1.
+
+    Args:
+        tensorflow: Whether to start TensorFlow, which takes seconds.
+    """
+    if tensorflow:
+        start_tensorflow_quietly()
     try:
         yield
     except BrokenPipeError as error:  # who reads has seen enough
         raise typer.Exit(1) from error
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, ImportError) as error:
         typer.echo(f"Error: {message(error)}", err=True)
         raise typer.Exit(1) from error
 

@@ -100,20 +100,40 @@ def export_weights(
         str | None, typer.Option(help="For the model card: where the pictures are from.")
     ] = None,
 ) -> None:
-    """Write the weights of a run with a model card, to hand on."""
+    """Write the weights of a run with a model card and graphs for ONNX Runtime, to hand on."""
     with errors_in_words():
+        from diqa_utils.export import write_graphs
         from diqa_utils.inference import load_predictor
         from diqa_utils.ratings.model_cards import model_card
 
-        predictor = load_predictor(run)
+        predictor: Any = load_predictor(run)
         if sources is not None:
             predictor.card["sources"] = sources
         text = model_card(folder.absolute().name, predictor.card)
         predictor.save(folder)
+        write_graphs(predictor, folder, name=folder.absolute().name)
         write_text(folder / "README.md", text)
         files = sorted(path for path in folder.iterdir() if path.is_file())
         for path in files:
             typer.echo(f"{path}: {path.stat().st_size:,} bytes")
+
+
+def export(
+    predictor: Annotated[str, typer.Argument(help="A name, or the folder of a predictor.")],
+    file: Annotated[Path, typer.Argument(help="The file to write.")],
+    format_: Annotated[
+        str, typer.Option("--format", help="onnx, litert, or keras (FILE ends in .keras).")
+    ] = "onnx",
+) -> None:
+    """Write a predictor as one file that needs no TensorFlow: from pixels to score and map."""
+    with errors_in_words():
+        from diqa_utils import export as exporting
+        from diqa_utils.inference import load_predictor
+
+        name = Path(predictor).absolute().name
+        loaded: Any = load_predictor(predictor)
+        exporting.export(loaded, file, format=format_, name=name)
+        typer.echo(f"{file}: {file.stat().st_size:,} bytes")
 
 
 def evaluate(

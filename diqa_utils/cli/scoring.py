@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from diqa_utils._internal.files import write_atomically
-from diqa_utils.cli.common import Predictor, errors_in_words, message, signals_stop
+from diqa_utils.cli.common import Predictor, Runtime, errors_in_words, message, signals_stop
 from diqa_utils.cli.score_rows import Format, Printed, Rows, ScoreFile, row_of, state_of
 
 # What needs TensorFlow is imported within the functions: help must not wait for it.
@@ -50,6 +50,7 @@ def score(
         Sort | None, typer.Option(help="Write the best first, once all are known.")
     ] = None,
     predictor: Predictor = "biq2021",
+    runtime: Runtime = "auto",
     error_maps: Annotated[
         Path | None,
         typer.Option(
@@ -67,12 +68,12 @@ def score(
     exit code is 1. The last line there counts what was scored, failed and skipped.
     """
     console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
-    with signals_stop(), errors_in_words():
+    with signals_stop(), errors_in_words(tensorflow=False):
         from diqa_utils.inference import load_predictor
         from diqa_utils.picture_files import find_pictures
 
         kind = format_ or _format_of(output)
-        loaded = load_predictor(predictor)
+        loaded = load_predictor(predictor, runtime=runtime)
         places, refused = _places(photos)
         found = find_pictures(places, recursive=recursive)
         name = f"{Path(predictor).name}@{loaded.card.get('sha256', '')[:8]}"

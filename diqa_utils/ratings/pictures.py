@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from diqa_utils._internal.checks import MINIMUM_SIZE
+from diqa_utils._internal.arrays import MINIMUM_SIZE
 from diqa_utils._internal.files import PACKAGE, read_arrays, write_atomically
 from diqa_utils._internal.tensorflow import compiled
 from diqa_utils._internal.threads import map_ahead

@@ -41,8 +41,9 @@ from diqa_utils.distortions import DISTORTIONS, LEVELS
 from diqa_utils.evaluation import evaluate
 from diqa_utils.extended import unusualness, usual_limits
 from diqa_utils.image_statistics import STATISTICS
-from diqa_utils.inference import RUN_PREDICTOR, ExtendedPredictor, Predictor, load_predictor
+from diqa_utils.inference import RUN_PREDICTOR, Predictor, load_predictor
 from diqa_utils.metrics import MINIMUM_PAIRS_FOR_FIT
+from diqa_utils.predictors import DiqaPredictor, ExtendedPredictor
 from diqa_utils.ratings.copies import (
     Damage,
     WorseCopies,
@@ -625,20 +626,20 @@ def _references(recipe: RatingsRecipe, part: DatabasePart, split: Split) -> list
     return list(references.values())
 
 
-def _as_saved(trained: TrainedPredictor) -> Predictor | ExtendedPredictor:
+def _as_saved(trained: TrainedPredictor) -> Any:
     """Returns the predictor as it will be after it was saved and loaded."""
     models = trained.score_model, trained.error_map_model
     with tempfile.TemporaryDirectory() as folder:
         if trained.recipe.predictor == "extended":
             ExtendedPredictor(*models).save(folder)
         else:
-            Predictor(*models, alpha=trained.recipe.error_maps.alpha).save(folder)
+            DiqaPredictor(*models, alpha=trained.recipe.error_maps.alpha).save(folder)
         return load_predictor(folder)
 
 
-def _described(predictor: Predictor | ExtendedPredictor, part: DatabasePart) -> str:
+def _described(predictor: Predictor, part: DatabasePart) -> str:
     """The kind of a predictor, what it was trained on, and whether it knows these pictures."""
     database = predictor.card.get("database", "sample_iqa")
     split = predictor.card.get("split", "train")
     seen = ", some of these pictures too" if database == part.name and split in part.split else ""
-    return f"{predictor.kind}, trained on {database}{seen}"
+    return f"{predictor.card['predictor']}, trained on {database}{seen}"

@@ -1,0 +1,70 @@
+"""The functions of a predictor, run by ONNX Runtime, which is there in a fraction of a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from diqa_utils._internal.files import content_hash
+
+#: How to install what is missing.
+INSTALL = 'python -m pip install "diqa-utils[fast]"'
+
+
+def load_functions(folder: Path, graphs: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
+    """Loads graphs that `export.write_graphs` wrote.
+
+    Args:
+        folder: Folder of the predictor.
+        graphs: SHA-256 of each file of a graph, by its name; the function is called like the file.
+
+    Returns:
+        Functions of arrays, each of which returns one array or a list of several.
+
+    Raises:
+        FileNotFoundError: If there is no graph, or one is missing.
+        ImportError: If ONNX Runtime is not installed.
+        ValueError: If a graph is not the file that belongs here.
+    """
+    try:
+        import onnxruntime  # noqa: F401
+    except ImportError:
+        raise ImportError(f"ONNX Runtime is not installed: {INSTALL}.") from None
+    if not graphs:
+        raise FileNotFoundError(
+            f"{str(folder)!r} has no graphs for ONNX Runtime: run it with TensorFlow, or let "
+            "`diqa export-weights` write them."
+        )
+    return {Path(name).stem: _function(folder / name, sha256) for name, sha256 in graphs.items()}
+
+
+def _function(path: Path, sha256: str) -> Callable[..., Any]:
+    if not path.exists():
+        raise FileNotFoundError(f"There is no graph at {str(path)!r}: copy the folder anew.")
+    content = path.read_bytes()
+    if content_hash(content) != sha256:
+        raise ValueError(
+            f"{str(path)!r} is damaged or not the file that belongs here: its SHA-256 is not "
+            f"{sha256}. Install the library anew, or copy the file again."
+        )
+
+    @cache
+    def session() -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        # The last level lays convolutions out for many channels, which slows those of one down.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def run(*arguments: np.ndarray) -> Any:
+        names = (entry.name for entry in session().get_inputs())
+        results = session().run(None, dict(zip(names, arguments, strict=True)))
+        return results if len(results) > 1 else results[0]
+
+    return run

@@ -82,28 +82,29 @@ def make_graphs(folder: Path) -> None:
     missing = [name for name in ("onnx", "tf2onnx") if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingPartError(f"its graphs are made with {' and '.join(missing)}: install them")
+    import onnx
     import tensorflow as tf
 
     from diqa_utils import load_pretrained, normalize
-    from diqa_utils.export import to_onnx
+    from diqa_utils.export import export, to_onnx
     from diqa_utils.maps import reliability_map
 
-    predictor, diqa = load_pretrained(), load_pretrained("diqa")
-
-    def score(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        judged = predictor.judge(pixels[tf.newaxis])
-        return {name: judged[name] for name in ("quality", "low", "high", "unusual")}
-
-    def error_map(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"error_map": diqa.judge(pixels[tf.newaxis])["error_map"][0]}
+    # The score must not wait for an error map.
+    parts = {
+        "score": (load_pretrained(), ["quality", "low", "high", "unusual"]),
+        "error_map": (load_pretrained("diqa"), ["error_map"]),
+    }
+    for name, (predictor, outputs) in parts.items():
+        whole = export(predictor, folder / "whole.onnx")
+        onnx.utils.extract_model(whole, folder / f"{name}.onnx", ["pixels"], outputs)
+        whole.unlink()
 
     def maps(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         normalized = normalize(pixels)
         reliability = reliability_map(normalized)
         return {"normalized": normalized[..., 0], "reliability": reliability[..., 0]}
 
-    for function in (score, error_map, maps):
-        to_onnx(function, folder / f"{function.__name__}.onnx")
+    to_onnx(maps, folder / "maps.onnx")
 
 
 def make_pictures(folder: Path) -> None:
@@ -132,7 +133,7 @@ def make_lab() -> None:
     make_pictures(LAB)
     make_graphs(LAB)
 
-    from diqa_utils._internal.checks import MINIMUM_SIZE
+    from diqa_utils._internal.arrays import MINIMUM_SIZE
     from diqa_utils.inference import UNUSUAL
 
     manifest = {
@@ -169,16 +170,24 @@ def lint() -> int:
     return 0
 
 
-if __name__ == "__main__":
+def main(arguments: list[str]) -> int:
+    """Makes the lab or checks its script, and returns the exit status: 0 if it had to be left out."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--lint", action="store_true", help="check the page's script instead")
-    linting = parser.parse_args().lint
+    linting = parser.parse_args(arguments).lint
     try:
         if linting:
-            sys.exit(lint())
+            return lint()
         if not is_up_to_date():
             make_lab()
     except MissingPartError as missing:
-        shutil.rmtree(LAB, ignore_errors=True)
-        what = "The page's script is not checked" if linting else "The book gets no page to try it"
-        print(f"{what}: {missing}.")
+        if linting:
+            print(f"The script of the page Try it is not checked: {missing}.")
+        else:
+            shutil.rmtree(LAB, ignore_errors=True)
+            print(f"The page Try it gets no lab: {missing}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

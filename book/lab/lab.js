@@ -59,7 +59,8 @@ let damaged;
 let done = "";
 /** Name of the picture, for the files that are saved. */
 let title = "";
-/** Counts what was asked for; work for an earlier turn is dropped. */
+/** Count what was asked for: work for an earlier picture, or for an earlier turn of the sliders, is dropped. */
+let pictures = 0;
 let turns = 0;
 
 const damaging = new Helper("damage.js");
@@ -164,11 +165,11 @@ async function read(file, name) {
  * @param {() => Promise<Blob>} fetchFile
  */
 async function open(name, fetchFile) {
-  const turn = ++turns;
+  const number = ++pictures;
   say(`Reading “${name}”.`);
   try {
     const { image, reduced } = await read(await fetchFile(), name);
-    if (turn !== turns) return;
+    if (number !== pictures) return;
     original = damaged = { image, maps: {} };
     [done, title] = ["", name];
     frame.style.setProperty("--shape", String(image.width / image.height));
@@ -180,7 +181,7 @@ async function open(name, fetchFile) {
     for (const strong of scores.querySelectorAll("strong")) strong.textContent = "…";
     await update();
   } catch (error) {
-    fail(error);
+    if (number === pictures) fail(error);
   }
 }
 

@@ -24,7 +24,7 @@ const magma = LEVELS.map((level) => {
 export const LOOKS = {
   "error-map": { graph: "error_map", output: "error_map", range: [0.15, 0.65], colours: magma, overlay: true },
   normalised: { graph: "maps", output: "normalized", range: [-0.25, 0.25], colours: greys, overlay: false },
-  reliability: { graph: "maps", output: "reliability", range: [0, 1], colours: magma, overlay: true },
+  reliability: { graph: "maps", output: "reliability", range: [0, 1], colours: greys, overlay: false },
 };
 
 /**

@@ -91,6 +91,7 @@ class Lab(SphinxDirective):
         graphs = sum(size for name, size in sizes.items() if name.endswith(".onnx"))
         html = Template(page.read_text(encoding="utf-8")).substitute(
             folder=folder,
+            address=self.config.html_baseurl + "book/try-it.html",
             files=escape(json.dumps(sizes)),
             smallest=facts["smallest"],
             unusual=facts["unusual"],

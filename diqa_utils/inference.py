@@ -63,8 +63,11 @@ DEFAULT_NAME = "biq2021"
 #: graphs.
 RUNTIMES = ("auto", "onnx", "tensorflow")
 
-#: The network's output has a quarter of the image's height and width.
-OUTPUT_STRIDE = 4
+#: Pictures that are scored at a time, at most: a large one takes much memory.
+AT_ONCE = 8
+
+#: The predicted error map has a quarter of the picture's height and width.
+MAP_STRIDE = 4
 
 #: What is said of a picture that is unlike those that the predictor was calibrated on.
 UNUSUAL = (
@@ -211,7 +214,7 @@ class Predictor:
                 reason = (str(error) or type(error).__name__).splitlines()[0]
                 return Path(path), ValueError(f"{str(path)!r}: {reason}")
 
-        yield from map_ahead(scored, paths, ahead=os.cpu_count() or 1)
+        yield from map_ahead(scored, paths, ahead=min(AT_ONCE, os.cpu_count() or 1))
 
     def report(self, picture: Any) -> Gallery:
         """Shows a picture, its predicted error map and its score.
@@ -254,14 +257,12 @@ class Predictor:
         """
         pixels = _one_picture(picture)
         # All tiles meet the strides of f in the same way if the sides are multiples of four.
-        margins = [(0, -side % OUTPUT_STRIDE) for side in pixels.shape[:2]]
+        margins = [(0, -side % MAP_STRIDE) for side in pixels.shape[:2]]
         padded = np.pad(pixels, [*margins, (0, 0)], mode="symmetric")
-        error_map = np.empty([side // OUTPUT_STRIDE for side in padded.shape[:2]], np.float32)
+        error_map = np.empty([side // MAP_STRIDE for side in padded.shape[:2]], np.float32)
         for tile in tiles(padded):
             predicted = self.functions["error_map"](_in_unit_range(tile.pixels))
-            error_map[cells(tile.place, OUTPUT_STRIDE)] = predicted[
-                cells(tile.inside, OUTPUT_STRIDE)
-            ]
+            error_map[cells(tile.place, MAP_STRIDE)] = predicted[cells(tile.inside, MAP_STRIDE)]
         return error_map
 
     def _judged(self, pixels: np.ndarray) -> tuple[float, float, bool | None]:
@@ -368,7 +369,7 @@ def load_pretrained(name: str = DEFAULT_NAME, *, runtime: str = "tensorflow") ->
     """
     if name not in _names():
         raise ValueError(f"There is no predictor {name!r}; known: {', '.join(_names())}.")
-    return _pretrained(name, runtime)
+    return _pretrained(name, _chosen(runtime, has_graphs=name != "sample_iqa"))
 
 
 def score(picture: Any, *, name: str = DEFAULT_NAME, runtime: str = "auto") -> Any:
@@ -409,15 +410,11 @@ def _pretrained(name: str, runtime: str) -> Predictor:
 
 def _load(folder: Path, runtime: str) -> Predictor:
     """Loads what `save` and `export.write_graphs` wrote."""
-    if runtime not in RUNTIMES:
-        raise ValueError(f"There is no runtime {runtime!r}; known: {', '.join(RUNTIMES)}.")
     with _card_in_words(folder / CARD):
         card = read_json(folder / CARD, "")
         _check_calibration(card)
         graphs = dict(card.get("graphs", {}))
-    if runtime == "auto":
-        runtime = "onnx" if graphs and find_spec("onnxruntime") else "tensorflow"
-    if runtime == "onnx":
+    if _chosen(runtime, has_graphs=bool(graphs)) == "onnx":
         from diqa_utils._internal.onnx_graphs import load_functions
 
         return Predictor(load_functions(folder, graphs), card=card)
@@ -426,6 +423,15 @@ def _load(folder: Path, runtime: str) -> Predictor:
         predictor, sha256 = predictors.from_card(card), str(card["sha256"])
     predictor.load_weights(folder / WEIGHTS, sha256=sha256)
     return predictor
+
+
+def _chosen(runtime: str, *, has_graphs: bool) -> str:
+    """Returns the runtime that is meant: "onnx" or "tensorflow"."""
+    if runtime not in RUNTIMES:
+        raise ValueError(f"There is no runtime {runtime!r}; known: {', '.join(RUNTIMES)}.")
+    if runtime != "auto":
+        return runtime
+    return "onnx" if has_graphs and find_spec("onnxruntime") else "tensorflow"
 
 
 def _with_tensorflow() -> Any:

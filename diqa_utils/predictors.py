@@ -33,7 +33,7 @@ from diqa_utils.image_statistics import (
     statistics_of_sums,
 )
 from diqa_utils.inference import CARD, WEIGHTS, Predictor
-from diqa_utils.maps import DEFAULT_ALPHA, hand_crafted_features
+from diqa_utils.maps import DEFAULT_ALPHA, OUTPUT_STRIDE, hand_crafted_features
 from diqa_utils.models import MeanAndDeviation, build_error_map_model, build_score_model
 from diqa_utils.preprocessing import normalize
 from diqa_utils.sample_training import Recipe, trained_error_map_model, trained_score_model
@@ -99,7 +99,7 @@ class KerasPredictor(Predictor):
             "quality": quality,
             "low": tf.maximum(quality - half, 0),
             "high": tf.minimum(quality + half, 1),
-            "error_map": self._error_maps(pictures),
+            "error_map": self._error_maps(_in_fours(pictures)),
         }
         if measured is not None and (usual := self.card.get("usual")):
             limits = np.array(usual["limits"], np.float32)
@@ -286,6 +286,16 @@ def _of_arrays(graph: Any) -> Callable[..., Any]:
         return [each.numpy() for each in results] if isinstance(results, tuple) else results.numpy()
 
     return run
+
+
+def _in_fours(pictures: tf.Tensor) -> tf.Tensor:
+    """Mirrors the last rows and columns until the sides are multiples of four."""
+    for axis in (1, 2):
+        side = tf.shape(pictures)[axis]
+        place = tf.range((side + OUTPUT_STRIDE - 1) // OUTPUT_STRIDE * OUTPUT_STRIDE)
+        place = tf.minimum(place, 2 * side - 1 - place)
+        pictures = tf.gather(pictures, place, axis=axis)
+    return pictures
 
 
 def _positive(number: Any) -> float:

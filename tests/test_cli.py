@@ -25,7 +25,8 @@ from diqa_utils import datasets, inference, picture_files
 from diqa_utils.cli import app, score_app
 from diqa_utils.cli.score_rows import COLUMNS, ScoreFile
 from diqa_utils.datasets.catalog import CATALOG
-from diqa_utils.inference import ExtendedPredictor, load_predictor, load_pretrained
+from diqa_utils.inference import load_predictor, load_pretrained
+from diqa_utils.predictors import ExtendedPredictor
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [

@@ -16,12 +16,11 @@ import tensorflow as tf
 from PIL import ExifTags, Image
 
 from diqa_utils import inference
+from diqa_utils import predictors as predictors_module
 from diqa_utils._internal import tiles as tile_cutter
 from diqa_utils.extended import build_extended_score_model
 from diqa_utils.image_statistics import STATISTICS, image_statistics
 from diqa_utils.inference import (
-    ExtendedPredictor,
-    Predictor,
     Score,
     load_predictor,
     load_pretrained,
@@ -30,6 +29,7 @@ from diqa_utils.inference import (
 from diqa_utils.maps import hand_crafted_features
 from diqa_utils.models import MeanAndDeviation, build_error_map_model, build_score_model
 from diqa_utils.plotting import show_overlay
+from diqa_utils.predictors import DiqaPredictor, ExtendedPredictor
 from diqa_utils.preprocessing import normalize
 
 
@@ -44,7 +44,7 @@ def awake(model):
 
 def diqa():
     models = awake(build_score_model()), awake(build_error_map_model())
-    return Predictor(*models)
+    return DiqaPredictor(*models)
 
 
 def extended():
@@ -101,7 +101,7 @@ def test_the_score_is_the_score_models_answer(predictor, pictures):
 
 def test_alpha_reaches_the_score(predictors, pictures):
     models = predictors["diqa"].score_model, predictors["diqa"].error_map_model
-    changed = Predictor(*models, alpha=1.0).score(pictures[0])
+    changed = DiqaPredictor(*models, alpha=1.0).score(pictures[0])
     assert changed != pytest.approx(predictors["diqa"].score(pictures[0]), abs=1e-6)
 
 
@@ -131,7 +131,7 @@ def test_an_interval_comes_with_the_score_and_stays_in_0_to_1(pictures):
 def test_scores_stay_in_0_to_1(bias, expected, pictures):
     model = build_score_model()
     model.get_layer("score").bias.assign([bias])
-    assert Predictor(model, build_error_map_model()).score(pictures[0]) == expected
+    assert DiqaPredictor(model, build_error_map_model()).score(pictures[0]) == expected
 
 
 # Forms of input
@@ -343,7 +343,7 @@ def test_reading_ahead_keeps_few_pictures_in_memory(monkeypatch, predictors, pic
     monkeypatch.setattr(inference, "read_image", lambda path, **_: read.append(path) or pictures[0])
     scored = predictors["extended"].score_files(map(str, range(20)))
     next(scored)
-    assert len(read) <= inference.READ_AHEAD + 1
+    assert len(read) <= inference.AT_ONCE + 1
     assert [path.name for path, _ in scored] == [str(number) for number in range(1, 20)]
 
 
@@ -419,7 +419,7 @@ def test_a_saved_predictor_scores_nearly_the_same(predictor, pictures, tmp_path)
 
 def test_alpha_and_what_is_pooled_are_kept(predictors, pictures, tmp_path):
     score_model = awake(build_score_model(pooling=MeanAndDeviation()))
-    predictor = Predictor(score_model, predictors["diqa"].error_map_model, alpha=3.0)
+    predictor = DiqaPredictor(score_model, predictors["diqa"].error_map_model, alpha=3.0)
     predictor.save(tmp_path)
     loaded = load_predictor(tmp_path)
     assert loaded.alpha == 3.0
@@ -495,8 +495,10 @@ def trainings(monkeypatch):
 
         return trained
 
-    monkeypatch.setattr(inference, "trained_score_model", stand_in(build_score_model))
-    monkeypatch.setattr(inference, "trained_error_map_model", stand_in(build_error_map_model))
+    monkeypatch.setattr(predictors_module, "trained_score_model", stand_in(build_score_model))
+    monkeypatch.setattr(
+        predictors_module, "trained_error_map_model", stand_in(build_error_map_model)
+    )
     inference._pretrained.cache_clear()
     yield calls
     inference._pretrained.cache_clear()
@@ -507,7 +509,7 @@ def test_the_pretrained_predictor_is_loaded_once(trainings, pictures):
     assert load_pretrained(name="sample_iqa") is load_predictor("sample_iqa") is first
     assert score(pictures[0], name="sample_iqa") == first.score(pictures[0])
     assert sorted(trainings) == ["build_error_map_model", "build_score_model"]
-    assert first.alpha == inference.Recipe().alpha
+    assert first.alpha == predictors_module.Recipe().alpha
 
 
 def test_a_folder_called_as_a_predictor_is_does_not_hide_it(tmp_path, monkeypatch):

@@ -11,7 +11,8 @@ import pytest
 from diqa_utils import notebook
 from diqa_utils.datasets.sample_iqa import sample_iqa_dataset_builder as sample_iqa
 from diqa_utils.distortions import FAMILIES, LEVELS, distort
-from diqa_utils.inference import PACKAGED, ExtendedPredictor, load_pretrained
+from diqa_utils.inference import PACKAGED, load_pretrained
+from diqa_utils.predictors import ExtendedPredictor
 
 FOLDER = PACKAGED / "biq2021"
 

@@ -8,9 +8,10 @@ import numpy as np
 from benchmarks import original_tutorial
 from benchmarks.speed import pictures
 from benchmarks.speed.timing import agree, in_turn, ratios, seconds
-from diqa_utils.inference import Predictor, load_pretrained
+from diqa_utils.inference import load_pretrained
 from diqa_utils.maps import hand_crafted_features
 from diqa_utils.models import build_error_map_model, build_score_model
+from diqa_utils.predictors import DiqaPredictor
 from diqa_utils.preprocessing import normalize
 
 ROUNDS = 15
@@ -19,17 +20,17 @@ ROUNDS = 15
 TOLERANCE = 1e-5
 
 
-def diqa() -> Predictor:
+def diqa() -> DiqaPredictor:
     """Returns a predictor with weights as they are drawn: they do not matter for its speed."""
     keras.utils.set_random_seed(0)
     score_model = build_score_model()
     kernel, bias = score_model.get_layer("score").weights
     kernel.assign(0.05 * np.random.default_rng(0).standard_normal(kernel.shape))
     bias.assign([0.5])
-    return Predictor(score_model, build_error_map_model())
+    return DiqaPredictor(score_model, build_error_map_model())
 
 
-def check_the_answer(predictor: Predictor, picture: np.ndarray) -> float:
+def check_the_answer(predictor: DiqaPredictor, picture: np.ndarray) -> float:
     """Compares a score with what the network says when it is called plainly."""
     inputs = {
         "normalized": normalize(picture[None]),

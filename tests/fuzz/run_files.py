@@ -20,8 +20,9 @@ import numpy as np
 
 from diqa_utils._internal.weight_files import load_weights
 from diqa_utils.extended import build_extended_score_model
-from diqa_utils.inference import ExtendedPredictor, load_predictor
+from diqa_utils.inference import load_predictor
 from diqa_utils.models import build_error_map_model
+from diqa_utils.predictors import ExtendedPredictor
 from diqa_utils.ratings.pictures import RatedPictures
 from diqa_utils.ratings.protocol import DatabasePart
 from diqa_utils.ratings.recipe import RatingsRecipe

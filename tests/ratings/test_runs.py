@@ -22,8 +22,9 @@ from typer.testing import CliRunner
 from diqa_utils._internal.files import locked
 from diqa_utils.cli import app
 from diqa_utils.distortions import DISTORTIONS
-from diqa_utils.inference import Predictor, load_predictor
+from diqa_utils.inference import load_predictor
 from diqa_utils.models import build_error_map_model, build_score_model
+from diqa_utils.predictors import DiqaPredictor
 from diqa_utils.ratings import runs
 from diqa_utils.ratings.protocol import DatabasePart
 from diqa_utils.ratings.recipe import RatingsRecipe
@@ -195,7 +196,7 @@ def test_train_resume_and_evaluate(run, settings, own, tmp_path, monkeypatch):
 
 
 def test_only_what_was_trained_and_measured_has_a_model_card(run, tmp_path):
-    Predictor(build_score_model(), build_error_map_model()).save(tmp_path / "untrained")
+    DiqaPredictor(build_score_model(), build_error_map_model()).save(tmp_path / "untrained")
     for name, words in (("untrained", "`diqa train` has trained"), ("nothing", "no predictor")):
         done = run("export-weights", tmp_path / name, tmp_path / "weights")
         assert words in " ".join(sentence(done).split())

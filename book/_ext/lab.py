@@ -1,6 +1,6 @@
-"""Sphinx extension: the lab of the page "Try it", which runs the networks in the reader's browser.
+"""Sphinx extension: the lab of the page "Try it", where the networks run in the reader's browser.
 
-tools/make_lab.py makes its files. A book that is built where they cannot be had says so on the page.
+tools/make_lab.py makes its files. Where they could not be had, the page says so.
 """
 
 import json
@@ -32,9 +32,9 @@ BAR = (
     'height="14"/></svg>'
 )
 MISSING = (
-    "The lab is not part of this build: a package from npm, or one for its graphs, could not be had "
-    "where the book was built. Where there is a network, `make book` adds it; what was missing, it "
-    "says at its beginning."
+    "The lab is not part of this build, because a package that it needs could not be had where the "
+    "book was built. Build the book with `make book` where there is a network: it adds the lab, or "
+    "says what is missing."
 )
 
 

@@ -110,19 +110,30 @@ async function hasGpu() {
  * @returns {Record<"scoring" | "mapping", Promise<Helper<any, any>>>}
  */
 function startNetworks() {
-  const runtime = load("ort-wasm-simd-threaded.wasm");
-  /** @type {(gpu: boolean | Promise<boolean>, names: string[]) => Promise<Helper<any, any>>} */
+  loaded = wanted = 0;
+  const plain = load("ort-wasm-simd-threaded.wasm");
+  /** @type {(gpu: boolean, names: string[]) => Promise<Helper<any, any>>} */
   const start = async (gpu, names) => {
-    const files = await Promise.all(names.map(async (name) => [name, await load(`${name}.onnx`)]));
+    const graphs = names.map(async (name) => [name, await load(`${name}.onnx`)]);
+    const runtime = await (gpu ? load("ort-wasm-simd-threaded.asyncify.wasm") : plain);
     const helper = new Helper("networks.js");
-    await helper.ask({ runtime: await runtime, gpu: await gpu, graphs: Object.fromEntries(files) });
+    await helper.ask({ runtime, gpu, graphs: Object.fromEntries(await Promise.all(graphs)) });
     return helper;
   };
-  return { scoring: start(false, ["score"]), mapping: start(hasGpu(), ["maps", "error_map"]) };
+  // The score is a thousand small steps, which a graphics processor is no faster at.
+  return { scoring: start(false, ["score"]), mapping: hasGpu().then((gpu) => start(gpu, ["maps", "error_map"])) };
 }
 
 /** @type {ReturnType<typeof startNetworks> | undefined} */
 let networks;
+
+/** Gives up what has failed: the next picture starts anew. */
+function stopNetworks() {
+  for (const starting of Object.values(networks ?? {})) {
+    starting.then((helper) => helper.worker.terminate()).catch(() => undefined);
+  }
+  networks = undefined;
+}
 
 // Pictures
 
@@ -343,6 +354,7 @@ async function update() {
     say(frame.dataset.name ?? "");
     lab.dataset.state = "ready";
   } catch (error) {
+    stopNetworks();
     if (!stale()) fail(error);
   }
 }

@@ -4,12 +4,10 @@ import { serve } from "./jobs.js";
 
 /**
  * @typedef {{runtime?: ArrayBuffer, gpu: boolean, graphs: Record<string, ArrayBuffer>}} Start
- *   The runtime for the processor, the graphs by name, and whether to take the graphics processor.
+ *   The runtime if it is loaded already, whether it is that for a graphics processor, and the graphs by name.
  * @typedef {{graph: string, image: ImageData}} Run
  * @typedef {{values: Float32Array, sides: readonly number[]}} Output
  */
-
-const QUIET = "error";
 
 /** @type {typeof import("onnxruntime-web")} */
 let ort;
@@ -27,8 +25,8 @@ async function open(start) {
   started = start;
   const script = start.gpu ? "ort.webgpu.min.mjs" : "ort.wasm.min.mjs";
   ort = await import(new URL(script, import.meta.url).href);
-  ort.env.logLevel = QUIET;
-  if (start.runtime && !start.gpu) ort.env.wasm.wasmBinary = start.runtime;
+  ort.env.logLevel = "error";
+  ort.env.wasm.wasmBinary = start.runtime;
   sessions = {};
   for (const [name, graph] of Object.entries(start.graphs)) {
     sessions[name] = await ort.InferenceSession.create(new Uint8Array(graph), {
@@ -62,12 +60,14 @@ async function run({ graph, image: { width, height, data } }) {
 }
 
 serve(async (/** @type {Start | Run} */ job) => {
+  const opening = "graphs" in job;
+  const start = opening ? job : started;
   try {
-    return await ("graphs" in job ? open(job) : run(job));
+    return await (opening ? open(job) : run(job));
   } catch (error) {
     // Some graphics processors are too small or too old, and some drivers fail.
-    if (!("graphs" in job ? job : started).gpu) throw error;
-    await open({ ...("graphs" in job ? job : started), gpu: false });
-    return "graphs" in job ? undefined : run(job);
+    if (!start.gpu) throw error;
+    await open({ ...start, runtime: undefined, gpu: false });
+    return opening ? undefined : run(job);
   }
 });

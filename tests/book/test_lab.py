@@ -113,10 +113,12 @@ def test_a_photograph_is_judged_without_a_network(open_lab):
     page, problems = open_lab("?picture=chelsea")
     wait(page)
     sent: list[Request] = []
-    page.on("request", sent.append)
+    page.on("request", lambda request: sent.append(request))
     page.context.set_offline(True)
     page.set_input_files("#lab-file", [picture_file(Image.fromarray(PHOTOGRAPHS["coffee"]()))])
-    expect(page.locator("#lab-status")).to_have_text("“mine.png”, 600 × 400 pixels.", timeout=PATIENCE)
+    expect(page.locator("#lab-status")).to_have_text(
+        "“mine.png”, 600 × 400 pixels.", timeout=PATIENCE
+    )
     wait(page)
     assert page.inner_text("#lab-score-original") == repr(score(PHOTOGRAPHS["coffee"]()))
     page.check("[value=normalised]")
@@ -145,7 +147,9 @@ def test_the_address_chooses_picture_and_view_and_follows_them(open_lab):
     page.click("[data-picture=chelsea]")
     page.keyboard.press("Tab")
     page.check("[value=error-map]")
-    expect(page.locator("#lab-status")).to_have_text("“chelsea”, 451 × 300 pixels.", timeout=PATIENCE)
+    expect(page.locator("#lab-status")).to_have_text(
+        "“chelsea”, 451 × 300 pixels.", timeout=PATIENCE
+    )
     assert dict(parse_qsl(urlsplit(page.url).query)) == {"picture": "chelsea", "view": "error-map"}
     assert not problems
 
@@ -162,11 +166,12 @@ def test_damage_lowers_the_score_and_changes_the_map_by_keyboard_alone(open_lab,
     assert not page.locator("#lab-score-damaged").is_visible()
     page.focus("[name=jpeg]")
     page.keyboard.press("End")
-    expect(page.locator("#lab-change")).to_have_text(re.compile(r": 0\.\d\d lower"), timeout=PATIENCE)
-    wait(page)
-    assert page.locator("label", has=page.locator("[name=jpeg]")).inner_text().startswith(
-        "JPEG compression quality 1, "
+    expect(page.locator("#lab-change")).to_have_text(
+        re.compile(r": 0\.\d\d lower"), timeout=PATIENCE
     )
+    wait(page)
+    label = page.locator("label", has=page.locator("[name=jpeg]"))
+    expect(label).to_contain_text(re.compile(r"quality 1, \d+ kB"))
     assert shown(page, "damaged") != before == shown(page, "original")
     page.focus("#lab-cut")
     page.keyboard.press("Home")
@@ -194,7 +199,7 @@ def test_each_damage_changes_the_picture_and_can_be_saved(open_lab, name):
     damaged = np.asarray(Image.open(download.value.path()).convert("RGB"), np.float32)
     reference = PHOTOGRAPHS["chelsea"]().astype(np.float32)
     assert damaged.shape == reference.shape
-    assert 5 < np.abs(damaged - reference).mean()
+    assert np.abs(damaged - reference).mean() > 5
     assert (damaged.mean() < 0.2 * reference.mean()) == (name == "darkening")
     assert not problems
 
@@ -209,9 +214,10 @@ def test_a_large_photograph_is_turned_upright_and_reduced(open_lab):
     expect(page.locator("#lab-status")).to_have_text(
         "“mine.jpeg”, shown and judged at 768 × 1152 pixels.", timeout=PATIENCE
     )
-    pixel = "([x, y]) => [...document.getElementById('lab-original').getContext('2d').getImageData(x, y, 1, 1).data]"
-    assert page.evaluate(pixel, [700, 600])[0] > 240
-    assert page.evaluate(pixel, [60, 600])[0] < 15
+    levels = "([x, y]) => document.querySelector('#lab-original').getContext('2d')"
+    levels += ".getImageData(x, y, 1, 1).data[0]"
+    assert page.evaluate(levels, [700, 600]) > 240
+    assert page.evaluate(levels, [60, 600]) < 15
 
 
 SENTENCES = {
@@ -221,8 +227,8 @@ SENTENCES = {
     ),
     "heic": (
         {"name": "IMG_1.HEIC", "mimeType": "", "buffer": b"\0\0\0\x18ftypheic"},
-        "This browser cannot read HEIC, an iPhone's format: save “IMG_1.HEIC” as JPEG, or open this "
-        "page in Safari.",
+        "This browser cannot read HEIC, an iPhone's format: save “IMG_1.HEIC” as JPEG, or open "
+        "this page in Safari.",
     ),
     "small": (
         picture_file(Image.new("RGB", (40, 60))),
@@ -252,7 +258,9 @@ def test_axe_finds_nothing_in_the_lab_while_it_is_used(open_lab, size, theme):
     expect(page.locator("#lab-score-damaged")).to_contain_text("to", timeout=PATIENCE)
     wait(page)
     found = Axe().run(page, context="#lab").response["violations"]
-    assert not found, [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found]
+    assert not found, [
+        (each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found
+    ]
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

@@ -49,6 +49,7 @@ lint: .venv/.installed ## Check style (notebooks too) and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@$(BIN)/python tools/make_lab.py --lint
 
 format: .venv/.installed ## Put code and notebooks into the project's style
 	$(BIN)/ruff check --fix .
@@ -93,7 +94,7 @@ links: .venv/.installed ## Ask every linked site whether its page is still there
 	DIQA_BOOK_EXECUTE=off $(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
 
 clean: ## Remove everything that these targets made
-	rm -rf .venv .venv-colab .cache _build book/_figures build dist *.egg-info .coverage \
+	rm -rf .venv .venv-colab .cache _build book/_figures node_modules build dist *.egg-info .coverage \
 		.mypy_cache .pytest_cache .ruff_cache
 	find diqa_utils tests tools benchmarks book notebooks \
 		\( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

@@ -42,7 +42,8 @@ def build() -> int:
 
 
 if __name__ == "__main__":
-    if is_up_to_date():
+    # A book without its lab is built again: what was missing may be there now.
+    if is_up_to_date() and (HTML / "lab").exists():
         print("The book is up to date.")
     elif build() != 0:
         sys.exit("The book was not built: the cause is above.")

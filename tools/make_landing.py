@@ -36,7 +36,7 @@ SLIDER = """
 <p class="landing-score landing-damaged">JPEG, quality {quality}<br><strong>{damaged}</strong></p>
 <input type="range" min="0" max="100" value="50" aria-label="Undamaged part of the photograph"
   oninput="this.parentElement.style.setProperty('--cut', this.value + '%')">
-<div class="landing-line" aria-hidden="true"></div>
+<div class="compare-line" aria-hidden="true"></div>
 """
 
 

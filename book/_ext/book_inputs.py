@@ -11,7 +11,16 @@ from pathlib import Path
 #: All that a chapter's output depends on, but for its own cells and the installed packages.
 EXECUTION = ("diqa_utils",)
 FIGURES = (*EXECUTION, "benchmarks", "tools")
-BOOK = (*FIGURES, "_config.yml", "_toc.yml", "book", "index.md", "notebooks", "pyproject.toml")
+BOOK = (
+    *FIGURES,
+    "_config.yml",
+    "_toc.yml",
+    "book",
+    "index.md",
+    "notebooks",
+    "package-lock.json",
+    "pyproject.toml",
+)
 
 #: Folders whose files are made by a build or by an editor.
 GENERATED = {"__pycache__", ".ipynb_checkpoints", "_figures"}

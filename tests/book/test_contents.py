@@ -114,7 +114,7 @@ def leads_somewhere(link: str, path: Path) -> bool:
         if link.startswith(beginning):
             return (ROOT / link.removeprefix(beginning).partition("#")[0]).exists()
     if link.startswith(PUBLISHED):
-        page = link.removeprefix(PUBLISHED).partition("#")[0].removesuffix(".html")
+        page = re.split("[?#]", link.removeprefix(PUBLISHED))[0].removesuffix(".html")
         return page in {"", load_tool("make_pdf").PDF.name, *map(page_name, BOOK)}
     if link.startswith(("http://", "https://", "mailto:")):
         return True

@@ -17,7 +17,6 @@ import keras
 import numpy as np
 import onnxruntime
 from ai_edge_litert.interpreter import Interpreter
-from tqdm import tqdm
 
 from benchmarks import results
 from benchmarks.speed import pictures as speed_pictures
@@ -102,7 +101,7 @@ def compare(name: str, folder: Path) -> dict[str, Any]:
     """Exports a predictor in each format, and measures the files."""
     cut = pictures()
     library = in_library(name)
-    expected = [library(picture) for picture in tqdm(cut, f"{name} in TensorFlow", leave=False)]
+    expected = [library(picture) for picture in cut]
     measured: dict[str, Any] = {"tensorflow": {}}
     judges = {"tensorflow": library}
     for format_, ending in ENDINGS.items():
@@ -110,7 +109,7 @@ def compare(name: str, folder: Path) -> dict[str, Any]:
         path = export(load_pretrained(name), folder / f"{name}.{ending}", format=format_, name=name)
         taken = time.perf_counter() - start
         judges[format_] = RUNTIMES[format_](path)
-        found = [judges[format_](picture) for picture in tqdm(cut, f"{name}: {path}", leave=False)]
+        found = [judges[format_](picture) for picture in cut]
         measured[format_] = {
             "megabytes": path.stat().st_size / 1e6,
             "conversion_s": taken,

@@ -363,7 +363,7 @@ def _planes(pictures: tf.Tensor) -> tf.Tensor:
 
 def _clipped(planes: tf.Tensor) -> tf.Tensor:
     """Says of every pixel whether it is dark, bright, or has a channel at an end: (N, 4, H, W)."""
-    level = 1 / 255
+    level = 0.5 / 255  # half a level: rounding makes no difference
     luma, brightest, darkest = planes[:, :1], planes[:, 4:5], planes[:, 5:]
     flags = [luma < DARK, luma > BRIGHT, brightest > 1 - level, darkest < level]
     return tf.cast(tf.concat(flags, axis=1), tf.float32)

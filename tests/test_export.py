@@ -91,7 +91,7 @@ def test_a_flat_picture_may_differ_a_little_in_litert_and_nowhere_else(name, fil
     flat = np.full((60, 64, 3), 130, np.uint8)
     expected = load_pretrained(name).score(flat)
     assert onnx(files["onnx"])(flat)["quality"] == pytest.approx(expected, abs=TOLERANCE)
-    assert litert(files["litert"])(flat)["quality"] == pytest.approx(expected, abs=0.03)
+    assert litert(files["litert"])(flat)["quality"] == pytest.approx(expected, abs=0.05)
 
 
 def test_a_file_says_what_it_is(name, files):

@@ -480,3 +480,36 @@ def growth(kernel: int) -> float:
     costs = [9 * n * a * b for n, a, b in zip(places, channels, channels[1:], strict=False)]
     step = 3 * (sum(costs) + channels[-1]) - costs[0]
     return 1 + 2 * costs[0] * (kernel**2 / 9 - 1) / step
+
+
+# --- Chapter 15 -----------------------------------------------------------------------------------
+
+
+@function("15.1", (255,), (256,), (100,), (3,))
+def levels_that_differ(divisor: int) -> int:
+    levels = np.arange(256, dtype=np.float32)
+    reciprocal = np.float32(1) / np.float32(divisor)
+    return np.sum(levels / np.float32(divisor) != levels * reciprocal)
+
+
+@function(
+    "15.2",
+    (np.array([[0.1, 8.0], [-0.3, 2.2], [0.2, -7.0]]), 4),
+    (np.random.default_rng(0).normal(size=(5, 3)) * [1, 10, 0.01], 8),
+)
+def whole_numbers_by_column(weights: np.ndarray, bits: int) -> np.ndarray:
+    step = np.abs(weights).max(axis=0) / (2 ** (bits - 1) - 1)
+    return np.round(weights / step) * step
+
+
+@function(
+    "15.3",
+    (np.array([4, 2]), np.array([1.0, 4.0]), np.array([0.5, 0.0])),
+    (np.array([9, 1, 30]), np.array([0.0, 1.0, -2.0]), np.array([1.0, 0.0, 3.0])),
+    (np.array([1000, 1000]), np.array([1e9, 1e9 + 2]), np.array([1.0, 1.0])),
+)
+def joined(
+    counts: np.ndarray, means: np.ndarray, variances: np.ndarray
+) -> tuple[np.floating, np.floating]:
+    mean = np.average(means, weights=counts)
+    return mean, np.average(variances + (means - mean) ** 2, weights=counts)

@@ -485,14 +485,14 @@ def growth(kernel: int) -> float:
 # --- Chapter 15 -----------------------------------------------------------------------------------
 
 
-@function("15.1", (255,), (256,), (100,), (3,))
+@exercise("15.1", (255,), (256,), (100,), (3,))
 def levels_that_differ(divisor: int) -> int:
     levels = np.arange(256, dtype=np.float32)
     reciprocal = np.float32(1) / np.float32(divisor)
     return np.sum(levels / np.float32(divisor) != levels * reciprocal)
 
 
-@function(
+@exercise(
     "15.2",
     (np.array([[0.1, 8.0], [-0.3, 2.2], [0.2, -7.0]]), 4),
     (np.random.default_rng(0).normal(size=(5, 3)) * [1, 10, 0.01], 8),
@@ -502,7 +502,7 @@ def whole_numbers_by_column(weights: np.ndarray, bits: int) -> np.ndarray:
     return np.round(weights / step) * step
 
 
-@function(
+@exercise(
     "15.3",
     (np.array([4, 2]), np.array([1.0, 4.0]), np.array([0.5, 0.0])),
     (np.array([9, 1, 30]), np.array([0.0, 1.0, -2.0]), np.array([1.0, 0.0, 3.0])),

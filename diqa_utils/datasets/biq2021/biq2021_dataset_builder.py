@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from diqa_utils._internal.files import remove_half_written, write_atomically
 from diqa_utils.datasets.biq2021 import DATABASE
 from diqa_utils.datasets.builder import IqaBuilder
 from diqa_utils.datasets.files import DatabaseFiles
@@ -103,29 +104,27 @@ class Builder(IqaBuilder):
                 f"Fetching {ADDRESS} needs git, which is not on this machine: install it, or copy "
                 "the repository from elsewhere and pass its folder as manual_dir."
             )
-        half_made = folder.with_name(f"incomplete-{folder.name}")
-        shutil.rmtree(half_made, ignore_errors=True)
-        half_made.mkdir(parents=True)
         environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}  # no password is asked for
-        try:
+
+        def fetch(place: Path) -> None:
+            place.mkdir()
             for arguments in (
                 ("init", "--quiet"),
                 ("fetch", "--depth=1", "--progress", ADDRESS, COMMIT),
                 # The files as they were published, whatever line ends this system prefers.
                 ("-c", "core.autocrlf=false", "checkout", "--quiet", "FETCH_HEAD"),
             ):
-                command = ["git", "-C", str(half_made), *arguments]
-                subprocess.run(command, check=True, env=environment)
-            shutil.rmtree(half_made / ".git", ignore_errors=True)
-            if folder.is_dir():
-                folder.rmdir()
-            half_made.rename(folder)
+                subprocess.run(["git", "-C", str(place), *arguments], check=True, env=environment)
+            shutil.rmtree(place / ".git", ignore_errors=True)
+
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        remove_half_written(folder.parent, folder.name)
+        try:
+            write_atomically(folder, fetch)
         except subprocess.CalledProcessError as error:
             raise ConnectionError(
                 f"git could not fetch {ADDRESS}: it says why in the lines above."
             ) from error
-        finally:
-            shutil.rmtree(half_made, ignore_errors=True)
 
 
 def _row(place: str, cells: dict[str, str], split: str) -> Row:

@@ -48,7 +48,8 @@ RUN = """async ([graph, names]) => {
         canvas.drawImage(bitmap, 0, 0);
         const image = canvas.getImageData(0, 0, bitmap.width, bitmap.height);
         results[name] = [];
-        for (const [output, { values, sides }] of Object.entries(await helper.ask({ graph, image }))) {
+        const outputs = await helper.ask({ graph, image });
+        for (const [output, { values, sides }] of Object.entries(outputs)) {
             const reader = new FileReader();
             const read = new Promise(resolve => reader.onload = resolve);
             reader.readAsDataURL(new Blob([values]));

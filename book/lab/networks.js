@@ -33,6 +33,7 @@ async function open(start) {
       executionProviders: [start.gpu ? "webgpu" : "wasm"],
       // "all" takes twice the time to start and is no faster afterwards.
       graphOptimizationLevel: "extended",
+      logSeverityLevel: 3, // that some steps stay on the processor is as it should be
     });
   }
 }

@@ -29,6 +29,9 @@ import sys
 if "google.colab" in sys.modules:
     %pip install -q git+{ADDRESS}"""
 
+#: What a chapter needs beyond the library, as an extra of it.
+EXTRAS = {"15-take-it-with-you": '\n    %pip install -q "diqa-utils[export]"'}
+
 every_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.name)
 
 
@@ -55,7 +58,7 @@ def test_chapter_opens_and_ends_as_the_others(path):
 @every_chapter
 def test_setup_installs_in_colab_and_seeds(path):
     install, imports, *others = code_cells(path)
-    assert install.source == INSTALL
+    assert install.source == INSTALL + EXTRAS.get(path.stem, "")
     assert sorted(install.tags) == ["colab-install", "hide-cell"]
     assert not any("pip install" in cell.source for cell in others)
     assert re.match(r"from diqa_utils import notebook\n+notebook\.setup\(.*seed=", imports.source)

@@ -23,9 +23,9 @@ from typer.testing import CliRunner
 import diqa_utils
 from diqa_utils import datasets, inference, picture_files
 from diqa_utils.cli import app, score_app
-from diqa_utils.cli.score_rows import COLUMNS, ScoreFile
+from diqa_utils.cli.score_rows import COLUMNS, DIGITS, ScoreFile
 from diqa_utils.datasets.catalog import CATALOG
-from diqa_utils.inference import load_predictor, load_pretrained
+from diqa_utils.inference import load_predictor, load_pretrained, score
 from diqa_utils.predictors import ExtendedPredictor
 
 ROOT = Path(__file__).parents[1]
@@ -127,9 +127,10 @@ def test_what_is_not_known_is_null(folder, tmp_path):
 def test_a_table_shows_quality_and_interval(folder):
     done = run("score", folder)
     assert done.exit_code == 0, done.output
-    quality = load_pretrained().score(folder / "coffee.png")
+    quality = score(folder / "coffee.png")
+    low, high = round(quality.low, DIGITS), round(quality.high, DIGITS)
     assert f"{quality:.2f}" in done.stdout
-    assert f"{quality.low:.2f} to {quality.high:.2f}" in done.stdout
+    assert f"{low:.2f} to {high:.2f}" in done.stdout
     assert done.stderr == "2 scored, 0 failed, 1 skipped: 1 .txt file.\n"
 
 
@@ -423,8 +424,8 @@ def test_a_signal_ends_with_what_is_known(photographs, tmp_path, number):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     first = process.stdout.readline()
     process.send_signal(number)
-    rest, words = process.communicate(timeout=60)
-    scored = [json.loads(line) for line in [first, *rest.splitlines()]]
+    scored = [json.loads(line) for line in [first, *process.stdout]]
+    words = process.communicate(timeout=60)[1]
     assert 1 <= len(scored) < 400
     assert all(row["quality"] is not None for row in scored)
     assert f"{len(scored)} scored, 0 failed, 0 skipped." in words

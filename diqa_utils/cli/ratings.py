@@ -100,7 +100,7 @@ def export_weights(
         str | None, typer.Option(help="For the model card: where the pictures are from.")
     ] = None,
 ) -> None:
-    """Write the weights of a run with a model card and graphs for ONNX Runtime, to hand on."""
+    """Write weights, graphs and model card of a run, to hand on."""
     with errors_in_words():
         from diqa_utils.export import write_graphs
         from diqa_utils.inference import load_predictor
@@ -125,7 +125,10 @@ def export(
         str, typer.Option("--format", help="onnx, litert, or keras (FILE ends in .keras).")
     ] = "onnx",
 ) -> None:
-    """Write a predictor as one file that needs no TensorFlow: from pixels to score and map."""
+    """Write a predictor as one file for other runtimes.
+
+    From the pixels of a picture it gives score, interval and predicted error map.
+    """
     with errors_in_words():
         from diqa_utils import export as exporting
         from diqa_utils.inference import load_predictor

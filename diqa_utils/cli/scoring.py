@@ -130,9 +130,9 @@ class _Run:
         )
         try:
             for name, error in self.refused.items():
-                rows.write(self._row(Path(name), error))
+                self._write(rows, self._row(Path(name), error))
             for path, result in progress:
-                rows.write(self._row(path, result))
+                self._write(rows, self._row(path, result))
         except KeyboardInterrupt:
             self._say_counts()
             raise
@@ -141,6 +141,12 @@ class _Run:
         self._say_counts()
         if self.failed or not (self.scored or self.before):
             raise typer.Exit(1)
+
+    def _write(self, rows: Rows, row: dict[str, Any]) -> None:
+        """Writes a row, and only then counts it."""
+        rows.write(row)
+        self.scored += row["error"] is None
+        self.failed += row["error"] is not None
 
     def _noted(self, paths: list[Path]) -> Iterator[Path]:
         """Notes the state of each file before it is read: what changes later is scored again."""
@@ -157,9 +163,7 @@ class _Run:
         except Exception as error:  # whatever it is, it costs this picture alone
             result = error
         if not isinstance(result, Exception):
-            self.scored += 1
             return row_of(path, state, result, self.name)
-        self.failed += 1
         self.console.print(f"Error: {message(result)}")
         return row_of(path, state, message(result), self.name)
 

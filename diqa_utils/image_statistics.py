@@ -434,7 +434,7 @@ class _Part:
         top, left, height, width = box
         self.top, self.left = top // step, left // step
         self.bottom, self.right = (top + height) // step, (left + width) // step
-        rows, columns = self.bottom - self.top, self.right - self.left
+        self.sides = rows, columns = self.bottom - self.top, self.right - self.left
         self.regions_down = _regions_of(corner[0] // step, rows, size[0] // step)
         self.regions_across = _regions_of(corner[1] // step, columns, size[1] // step)
 
@@ -456,8 +456,12 @@ class _Part:
 
     def _by_region(self, inside: tf.Tensor) -> tf.Tensor:
         """Sums (N, C, H, W) over regions: (N, C, 8 across, 8 down)."""
-        by_column = tf.tensordot(inside, self.regions_across, [[3], [1]])  # (N, C, H, 8)
-        return tf.tensordot(by_column, self.regions_down, [[2], [1]])
+        channels, (rows, columns) = inside.shape[1], self.sides
+        lines = tf.reshape(inside, [-1, columns])  # plain products: a batch of them is slow
+        lines = tf.matmul(lines, self.regions_across, transpose_b=True)
+        lines = tf.transpose(tf.reshape(lines, [-1, rows, REGIONS]), [0, 2, 1])
+        sums = tf.matmul(tf.reshape(lines, [-1, rows]), self.regions_down, transpose_b=True)
+        return tf.reshape(sums, [-1, channels, REGIONS, REGIONS])
 
 
 def _regions_of(start: Any, length: Any, whole: Any) -> tf.Tensor:

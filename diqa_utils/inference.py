@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import importlib
 import math
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ import numpy as np
 from diqa_utils._internal import arrays
 from diqa_utils._internal.files import read_json
 from diqa_utils._internal.startup import start_tensorflow_quietly
-from diqa_utils._internal.threads import map_ahead
+from diqa_utils._internal.threads import cores, map_ahead
 from diqa_utils._internal.tiles import cells, tiles
 from diqa_utils.images import ENCODED, MAX_MEGAPIXELS, checked_path, read_image
 from diqa_utils.picture_files import find_pictures, no_pictures, picture_files
@@ -214,7 +213,7 @@ class Predictor:
                 reason = (str(error) or type(error).__name__).splitlines()[0]
                 return Path(path), ValueError(f"{str(path)!r}: {reason}")
 
-        yield from map_ahead(scored, paths, ahead=min(AT_ONCE, os.cpu_count() or 1))
+        yield from map_ahead(scored, paths, ahead=min(AT_ONCE, cores()))
 
     def report(self, picture: Any) -> Gallery:
         """Shows a picture, its predicted error map and its score.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,14 @@ def load_functions(folder: Path, graphs: Mapping[str, str]) -> dict[str, Callabl
             f"{str(folder)!r} has no graphs for ONNX Runtime: run it with TensorFlow, or let "
             "`diqa export-weights` write them."
         )
-    return {Path(name).stem: _function(folder / name, sha256) for name, sha256 in graphs.items()}
+    plain = {"sums.onnx", "score.onnx"} if "sums.onnx" in graphs else set()
+    return {
+        Path(name).stem: _function(folder / name, sha256, convolves=name not in plain)
+        for name, sha256 in graphs.items()
+    }
 
 
-def _function(path: Path, sha256: str) -> Callable[..., Any]:
+def _function(path: Path, sha256: str, *, convolves: bool) -> Callable[..., Any]:
     if not path.exists():
         raise FileNotFoundError(f"There is no graph at {str(path)!r}: copy the folder anew.")
     content = path.read_bytes()
@@ -52,19 +57,27 @@ def _function(path: Path, sha256: str) -> Callable[..., Any]:
             f"{sha256}. Install the library anew, or copy the file again."
         )
 
+    lock = Lock()
+
     @cache
     def session() -> Any:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        # The last level lays convolutions out for many channels, which slows those of one down.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        # Threads that wait for work in a loop take the cores from pictures scored beside this one.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if not convolves:
+            # A thousand small steps: to look for better ones takes longer than to do them.
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            options.intra_op_num_threads = 1
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def run(*arguments: np.ndarray) -> Any:
-        names = (entry.name for entry in session().get_inputs())
-        results = session().run(None, dict(zip(names, arguments, strict=True)))
+        with lock:  # threads that come together wait for the first one's session
+            loaded = session()
+        names = (entry.name for entry in loaded.get_inputs())
+        results = loaded.run(None, dict(zip(names, arguments, strict=True)))
         return results if len(results) > 1 else results[0]
 
     return run

@@ -31,8 +31,6 @@ async function open(start) {
   for (const [name, graph] of Object.entries(start.graphs)) {
     sessions[name] = await ort.InferenceSession.create(new Uint8Array(graph), {
       executionProviders: [start.gpu ? "webgpu" : "wasm"],
-      // "all" takes twice the time to start and is no faster afterwards.
-      graphOptimizationLevel: "extended",
       logSeverityLevel: 3, // that some steps stay on the processor is as it should be
     });
   }

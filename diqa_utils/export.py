@@ -75,7 +75,6 @@ def export(
     if format not in FORMATS:
         raise ValueError(f"There is no format {format!r}; known: {', '.join(FORMATS)}.")
     path, metadata = Path(file), metadata_of(predictor, name)
-    _with_constants(predictor)
     if format == "onnx":
         to_onnx(lambda pixels: _judge_one(predictor, pixels), path, metadata=metadata)
     elif format == "litert":
@@ -141,7 +140,7 @@ def write_graphs(predictor: KerasPredictor, folder: str | PathLike[str], name: s
     Raises:
         ImportError: If tf2onnx is not installed.
     """
-    _with_constants(predictor)
+    predictor.keep_constants()
     hashes = {}
     for function, graph in predictor.graphs().items():
         path = Path(folder, f"{function}.onnx")
@@ -239,14 +238,6 @@ def _to_litert(predictor: KerasPredictor, path: Path, metadata: dict[str, Any]) 
 def _write(path: Path, write: Callable[[Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, write)
-
-
-def _with_constants(predictor: KerasPredictor) -> None:
-    """Keeps what Keras has made of its weights as arrays, which a graph takes for constants."""
-    for model in predictor.models().values():
-        for layer in model.layers:
-            if isinstance(layer, keras.layers.Normalization):
-                layer.mean, layer.variance = np.array(layer.mean), np.array(layer.variance)
 
 
 def _teach_erfc() -> None:

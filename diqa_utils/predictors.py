@@ -91,6 +91,7 @@ class KerasPredictor(Predictor):
             are NaN if the predictor is not calibrated. `error_map`, float32
             (N, ceil(H / 4), ceil(W / 4)). `unusual`, bool (N,), if the predictor can tell.
         """
+        self.keep_constants()
         pictures = scaled(pixels)
         quality, error, measured = self._judgement(pictures, dtype)
         quality = tf.clip_by_value(quality, 0, 1)
@@ -105,6 +106,13 @@ class KerasPredictor(Predictor):
             limits = np.array(usual["limits"], np.float32)
             judged["unusual"] = tf.reduce_any(measured > limits, axis=-1)
         return judged
+
+    def keep_constants(self) -> None:
+        """Keeps what Keras has made of its weights as arrays: a graph takes those for constants."""
+        for model in self.models().values():
+            for layer in model.layers:
+                if isinstance(layer, keras.layers.Normalization):
+                    layer.mean, layer.variance = np.array(layer.mean), np.array(layer.variance)
 
     def save(self, folder: str | PathLike[str]) -> None:
         """Saves the weights, the large arrays rounded to float16, and the card.

@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from diqa_utils import __version__
 from diqa_utils._internal import tiles as tile_cutter
-from diqa_utils.export import export, write_graphs
+from diqa_utils.export import export, to_onnx, write_graphs
 from diqa_utils.inference import PACKAGED, load_predictor, load_pretrained, score
 from diqa_utils.models import build_error_map_model, build_score_model
 from diqa_utils.predictors import DiqaPredictor
@@ -116,6 +116,17 @@ def test_what_a_reader_trained_is_exported_with_its_settings(tmp_path, pictures)
     assert own.score(pictures[3]) != pytest.approx(0.5, abs=1e-3)
     again = in_keras(export(own, tmp_path / "own.keras", format="keras"))(pictures[3])
     assert float(again["quality"]) == pytest.approx(own.score(pictures[3]), abs=TOLERANCE)
+
+
+def test_a_part_of_what_a_predictor_says_is_a_graph_of_its_own(tmp_path, pictures):
+    predictor = load_predictor("diqa")
+
+    def quality(pixels):
+        return {"quality": predictor.judge(pixels[None])["quality"][0]}
+
+    to_onnx(quality, tmp_path / "quality.onnx")
+    found = onnx(tmp_path / "quality.onnx")(pictures[0])
+    assert found == {"quality": pytest.approx(predictor.score(pictures[0]), abs=TOLERANCE)}
 
 
 def test_what_cannot_be_exported_is_said(tmp_path):

@@ -33,7 +33,7 @@ __all__ = ["FORMATS", "OPSET", "Judge", "export", "metadata_of", "to_onnx", "wri
 #: The formats that `export` writes.
 FORMATS = ("onnx", "litert", "keras")
 
-#: Version of ONNX's operators: that which onnxruntime 1.14 and later run.
+#: Version of ONNX's operators; onnxruntime 1.14 and later run it.
 OPSET = 18
 
 #: What an exported file takes: one picture.
@@ -49,15 +49,16 @@ TensorFunction = Callable[..., Mapping[str, tf.Tensor]]
 def export(
     predictor: KerasPredictor, file: str | PathLike[str], *, format: str = "onnx", name: str = ""
 ) -> Path:
-    """Writes a predictor as one file that needs no part of this library.
+    """Writes a predictor as one file.
 
-    ONNX and LiteRT files take `pixels`, uint8 (H, W, 3), at least 48 x 48. Those of Keras take
-    batches of them, uint8 (N, H, W, 3); to load one, import this module first. All give the outputs
+    ONNX and LiteRT files need no part of this library. They take `pixels`, uint8 (H, W, 3), at
+    least 48 x 48. Those of Keras take batches of them, uint8 (N, H, W, 3), and this module must be
+    imported before one is loaded. All give the outputs
     that `KerasPredictor.judge` names, of one picture or of a batch. The picture is looked at as a
     whole: the memory that this takes grows with it.
 
     LiteRT has no float64, so its statistics are computed in float32. Scores differ by less than
-    1e-4, but for pictures that are nearly flat everywhere: there by up to 0.05.
+    1e-4, but for small pictures that are nearly flat everywhere: there by up to 0.05.
 
     Args:
         predictor: Predictor that TensorFlow runs, such as `load_pretrained()`.

@@ -12,7 +12,6 @@ import functools
 import http.server
 import json
 import shutil
-import statistics
 import sys
 import threading
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 
 from benchmarks import results
+from benchmarks.speed.timing import seconds
 
 HTML = Path(__file__).resolve().parents[1] / "_build" / "html"
 NAME = "lab"
@@ -72,9 +72,7 @@ def main() -> None:
         page.goto(f"http://localhost:{server.server_port}/book/try-it.html")
         for graph in ("score", "error_map", "maps"):
             found = page.evaluate(RUN, [graph, ROUNDS])
-            low, *_, high = seconds = sorted(found["seconds"])
-            times = {"low": low, "median": statistics.median(seconds), "high": high}
-            measured[graph] = {"start_s": found["started"], **times}
+            measured[graph] = {"start_s": found["started"], **seconds(found["seconds"])}
         measured["browser"] = browser.version
         browser.close()
     server.shutdown()

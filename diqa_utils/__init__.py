@@ -1,7 +1,7 @@
 """Blind image quality assessment with DIQA, in TensorFlow.
 
 The modules own the functions; this package only passes them on, and loads TensorFlow no earlier
-than one of them is asked for.
+than one of them needs it.
 """
 
 import importlib

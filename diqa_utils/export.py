@@ -15,6 +15,7 @@ import logging
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -52,10 +53,10 @@ def export(
     """Writes a predictor as one file.
 
     ONNX and LiteRT files need no part of this library. They take `pixels`, uint8 (H, W, 3), at
-    least 48 x 48. Those of Keras take batches of them, uint8 (N, H, W, 3), and this module must be
-    imported before one is loaded. All give the outputs
-    that `KerasPredictor.judge` names, of one picture or of a batch. The picture is looked at as a
-    whole: the memory that this takes grows with it.
+    least 48 x 48. Keras files take batches, uint8 (N, H, W, 3), and need this module imported
+    before they are loaded. All give the outputs that `KerasPredictor.judge` names, of one picture
+    or of each in the batch. A picture is looked at as a whole: the memory that this takes grows
+    with it.
 
     LiteRT has no float64, so its statistics are computed in float32. Scores differ by less than
     1e-4, but for small pictures that are nearly flat everywhere: there by up to 0.05.
@@ -71,8 +72,13 @@ def export(
 
     Raises:
         ImportError: If the packages of the extra `export` are not installed.
+        TypeError: If the predictor is not one that TensorFlow runs.
         ValueError: If there is no such format, or a Keras file is not called .keras.
     """
+    if not isinstance(predictor, KerasPredictor):
+        raise TypeError(
+            'Only a predictor that TensorFlow runs is exported: load it with runtime="tensorflow".'
+        )
     if format not in FORMATS:
         raise ValueError(f"There is no format {format!r}; known: {', '.join(FORMATS)}.")
     path, metadata = Path(file), metadata_of(predictor, name)
@@ -85,7 +91,7 @@ def export(
     else:
         pixels = keras.Input((None, None, 3), dtype="uint8", name="pixels")
         model = keras.Model(pixels, Judge(metadata, predictor)(pixels), name="judge")
-        _write(path, lambda place: model.save(place.with_suffix(".keras")))
+        _write(path, model.save)
     return path
 
 
@@ -165,13 +171,13 @@ def metadata_of(predictor: KerasPredictor, name: str) -> dict[str, Any]:
         name: Its name.
 
     Returns:
-        Name, version of the library, licence, and from the card the kind of predictor, what builds
-        its models, its interval, limits and sources, and the SHA-256 of its weights.
+        Name, version of the library, kind of predictor and what builds its models; from the card,
+        if they are there, licence, interval, limits, sources, and the SHA-256 of the weights.
     """
-    facts = {"name": name, "version": __version__, "license": "MIT", "predictor": predictor.kind}
-    kept = ("interval", "usual", "sources", "sha256")
+    facts = {"name": name, "version": __version__, "predictor": predictor.kind}
+    kept = ("license", "interval", "usual", "sources", "sha256")
     card = {key: predictor.card[key] for key in kept if key in predictor.card}
-    return facts | predictor._settings() | card
+    return facts | predictor.settings() | card
 
 
 @keras.saving.register_keras_serializable("diqa_utils")
@@ -241,6 +247,7 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
     write_atomically(path, write)
 
 
+@cache
 def _teach_erfc() -> None:
     """Teaches tf2onnx the operator of the exact GELU, which ONNX does not have: 1 - erf."""
     from tf2onnx.handler import tf_op

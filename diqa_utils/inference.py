@@ -1,7 +1,8 @@
 """Scoring pictures with a trained predictor, and seeing where it expects errors.
 
-A predictor is a few functions of pixels and a card. The functions are run by ONNX Runtime, which is
-there at once, or by TensorFlow, which can also train them: `predictors` has those.
+A predictor is a few functions of pixels and a card of facts. ONNX Runtime runs the functions and
+starts at once. TensorFlow runs them too, and holds the models, so that they can be trained and
+saved: see `predictors`.
 
 Sources:
     Kim, Nguyen, Lee: Deep CNN-Based Blind Image Quality Predictor. IEEE TNNLS 30(1), 2019.
@@ -13,7 +14,6 @@ Sources:
 
 from __future__ import annotations
 
-import importlib
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -64,9 +64,6 @@ RUNTIMES = ("auto", "onnx", "tensorflow")
 
 #: Pictures that are scored at a time, at most: a large one takes much memory.
 AT_ONCE = 8
-
-#: The predicted error map has a quarter of the picture's height and width.
-MAP_STRIDE = 4
 
 #: What is said of a picture that is unlike those that the predictor was calibrated on.
 UNUSUAL = (
@@ -191,7 +188,7 @@ class Predictor:
     def score_files(
         self, paths: Iterable[str | PathLike[str]], *, max_megapixels: float = MAX_MEGAPIXELS
     ) -> Iterator[tuple[Path, Score | Exception]]:
-        """Scores picture files, as many at a time as there are cores.
+        """Scores picture files, as many at a time as there are cores, but at most eight.
 
         Args:
             paths: Paths of the files, as `find_pictures` finds them; there may be millions.
@@ -256,16 +253,20 @@ class Predictor:
         """
         pixels = _one_picture(picture)
         # All tiles meet the strides of f in the same way if the sides are multiples of four.
-        margins = [(0, -side % MAP_STRIDE) for side in pixels.shape[:2]]
+        margins = [(0, -side % arrays.OUTPUT_STRIDE) for side in pixels.shape[:2]]
         padded = np.pad(pixels, [*margins, (0, 0)], mode="symmetric")
-        error_map = np.empty([side // MAP_STRIDE for side in padded.shape[:2]], np.float32)
+        error_map = np.empty(
+            [side // arrays.OUTPUT_STRIDE for side in padded.shape[:2]], np.float32
+        )
         for tile in tiles(padded):
             predicted = self.functions["error_map"](_in_unit_range(tile.pixels))
-            error_map[cells(tile.place, MAP_STRIDE)] = predicted[cells(tile.inside, MAP_STRIDE)]
+            error_map[cells(tile.place, arrays.OUTPUT_STRIDE)] = predicted[
+                cells(tile.inside, arrays.OUTPUT_STRIDE)
+            ]
         return error_map
 
     def _judged(self, pixels: np.ndarray) -> tuple[float, float, bool | None]:
-        """Quality, near 0..1, expected error and unusualness of a picture (H, W, 3).
+        """Quality, near 0..1, expected error, and whether a picture is unusual; None if unknown.
 
         The interval reaches `half_width` expected errors to either side. DIQA expects the same
         error everywhere, and cannot tell whether a picture is unusual.
@@ -403,7 +404,9 @@ def _pretrained(name: str, runtime: str) -> Predictor:
     if name != "sample_iqa":
         return _load(PACKAGED / name, runtime)
     if runtime == "onnx":
-        raise ValueError("The predictor 'sample_iqa' has no graphs: run it with TensorFlow.")
+        raise FileNotFoundError(
+            "The predictor 'sample_iqa' has no graphs for ONNX Runtime: run it with TensorFlow."
+        )
     return _with_tensorflow().sample_predictor()
 
 
@@ -436,7 +439,9 @@ def _chosen(runtime: str, *, has_graphs: bool) -> str:
 def _with_tensorflow() -> Any:
     """The module of predictors that TensorFlow runs."""
     start_tensorflow_quietly()
-    return importlib.import_module("diqa_utils.predictors")
+    from diqa_utils import predictors
+
+    return predictors
 
 
 @contextmanager

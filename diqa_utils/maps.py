@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from diqa_utils._internal.arrays import OUTPUT_STRIDE as OUTPUT_STRIDE
 from diqa_utils._internal.checks import takes_images
 from diqa_utils.preprocessing import low_frequency, to_gray
 
@@ -28,9 +29,6 @@ DEFAULT_EXPONENT = 0.2
 #: The slope of the reliability map for images in 0..1. The sources disagree on it; 255 is the
 #: original tutorial's alpha = 1 for images in 0..255.
 DEFAULT_ALPHA = 255.0
-
-#: The network's output has a quarter of the image's height and width.
-OUTPUT_STRIDE = 4
 
 #: Height, width and channel, with or without a batch axis before them.
 IMAGE_AXES = (-3, -2, -1)

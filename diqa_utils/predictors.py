@@ -95,7 +95,7 @@ class KerasPredictor(Predictor):
         pictures = scaled(pixels)
         quality, error, measured = self._judgement(pictures, dtype)
         quality = tf.clip_by_value(quality, 0, 1)
-        half = error * self.card.get("interval", {}).get("half_width", math.nan)
+        half = error * (self.card.get("interval") or {}).get("half_width", math.nan)
         judged = {
             "quality": quality,
             "low": tf.maximum(quality - half, 0),
@@ -122,7 +122,7 @@ class KerasPredictor(Predictor):
         """
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
-        self.card |= {"predictor": self.kind, **self._settings()}
+        self.card |= {"predictor": self.kind, **self.settings()}
         self.card.pop("graphs", None)  # they are those of other weights
         self.card["sha256"] = save_weights(path / WEIGHTS, self.models())
         self.write_card(path)
@@ -145,8 +145,8 @@ class KerasPredictor(Predictor):
         """Builds the predictor with weights as they were drawn."""
         raise NotImplementedError
 
-    def _settings(self) -> dict[str, Any]:
-        """What the card must hold so that `_from_card` can build the models."""
+    def settings(self) -> dict[str, Any]:
+        """Returns what the card must hold so that the models can be built."""
         raise NotImplementedError
 
     def _judgement(self, pictures: tf.Tensor, dtype: tf.DType) -> Judgement:
@@ -192,7 +192,8 @@ class DiqaPredictor(KerasPredictor):
         score_model = build_score_model(pooling=pooling)
         return cls(score_model, build_error_map_model(), alpha=alpha, card=card)
 
-    def _settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
+        """Returns alpha, and whether deviations are pooled beside means."""
         deviations = any(isinstance(entry, MeanAndDeviation) for entry in self.score_model.layers)
         return {"alpha": self.alpha, "deviations": deviations}
 
@@ -245,7 +246,8 @@ class ExtendedPredictor(KerasPredictor):
         score_model = build_extended_score_model(mean=mean, deviation=_positive(deviation))
         return cls(score_model, build_error_map_model(), card=card)
 
-    def _settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
+        """Returns mean and deviation of the quality of the training pictures."""
         rescaling = self.score_model.get_layer("quality")
         return {"quality": {"mean": rescaling.offset, "deviation": rescaling.scale}}
 
@@ -298,6 +300,7 @@ def _of_arrays(graph: Any) -> Callable[..., Any]:
 
 def _in_fours(pictures: tf.Tensor) -> tf.Tensor:
     """Mirrors the last rows and columns until the sides are multiples of four."""
+    # Not tf.pad: ONNX cannot mirror with the last row itself.
     for axis in (1, 2):
         side = tf.shape(pictures)[axis]
         place = tf.range((side + OUTPUT_STRIDE - 1) // OUTPUT_STRIDE * OUTPUT_STRIDE)

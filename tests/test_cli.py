@@ -25,12 +25,12 @@ from diqa_utils import datasets, inference, picture_files
 from diqa_utils.cli import app, score_app
 from diqa_utils.cli.score_rows import COLUMNS, DIGITS, ScoreFile
 from diqa_utils.datasets.catalog import CATALOG
-from diqa_utils.inference import load_predictor, load_pretrained, score
+from diqa_utils.inference import PACKAGED, load_predictor, load_pretrained, score
 from diqa_utils.predictors import ExtendedPredictor
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
-    *("score", "train", "resume", "evaluate", "export-weights"),
+    *("score", "train", "resume", "evaluate", "export", "export-weights"),
     *("data list", "data prepare", "data verify"),
 ]
 
@@ -142,6 +142,32 @@ def test_a_table_shows_quality_and_interval(folder):
     assert f"{quality:.2f}" in done.stdout
     assert f"{low:.2f} to {high:.2f}" in done.stdout
     assert done.stderr == "2 scored, 0 failed, 1 skipped: 1 .txt file.\n"
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "tensorflow"])
+def test_both_runtimes_give_the_score(folder, runtime):
+    file = folder / "coffee.png"
+    done = run("score", file, "--format", "jsonl", "--runtime", runtime)
+    [row] = [json.loads(line) for line in done.stdout.splitlines()]
+    assert row["quality"] == pytest.approx(load_pretrained().score(file), abs=1e-4)
+
+
+def test_the_runtime_that_is_named_is_the_one_that_runs(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    judge = ("--predictor", PACKAGED / "biq2021", "--runtime")  # a folder is loaded anew
+    assert run("score", folder, *judge, "tensorflow").exit_code == 0
+    done = run("score", folder, *judge, "onnx")
+    assert done.exit_code == 1
+    assert "ONNX Runtime is not installed" in done.stderr
+
+
+def test_a_predictor_is_exported_by_its_name(tmp_path):
+    done = run("export", "diqa", tmp_path / "judge.keras", "--format", "keras")
+    assert done.exit_code == 0, done.output
+    assert f"{(tmp_path / 'judge.keras').stat().st_size:,} bytes" in done.stdout
+    done = run("export", "diqa", tmp_path / "judge.pdf", "--format", "pdf")
+    assert done.exit_code == 1
+    assert "no format 'pdf'" in done.stderr
 
 
 def test_the_best_come_first_if_asked_for(folder):

@@ -132,6 +132,8 @@ def test_a_part_of_what_a_predictor_says_is_a_graph_of_its_own(tmp_path, picture
 def test_what_cannot_be_exported_is_said(tmp_path):
     with pytest.raises(ValueError, match="no format 'pdf'; known: onnx, litert, keras"):
         export(load_pretrained(), tmp_path / "judge.pdf", format="pdf")
+    with pytest.raises(TypeError, match="Only a predictor that TensorFlow runs"):
+        export(load_pretrained(runtime="onnx"), tmp_path / "judge.onnx")
     with pytest.raises(ValueError, match=r"judge\.h5' must end in \.keras"):
         export(load_pretrained(), tmp_path / "judge.h5", format="keras")
 
@@ -211,7 +213,7 @@ def test_a_graph_that_does_not_belong_there_is_refused(own, tmp_path):
 def test_runtimes_that_are_not_there_are_named(monkeypatch):
     with pytest.raises(ValueError, match="no runtime 'gpu'; known: auto, onnx, tensorflow"):
         load_pretrained(runtime="gpu")
-    with pytest.raises(ValueError, match="'sample_iqa' has no graphs"):
+    with pytest.raises(FileNotFoundError, match="'sample_iqa' has no graphs"):
         load_pretrained("sample_iqa", runtime="onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ImportError, match=r"not installed: .*diqa-utils\[fast\]"):

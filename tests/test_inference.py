@@ -332,13 +332,13 @@ def test_files_are_scored_in_order_whatever_fails(predictor, pictures, folder):
 
 def test_an_error_of_tensorflow_costs_one_picture_and_one_line(predictor, folder, monkeypatch):
     error = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nmore lines")
-    monkeypatch.setattr(predictor, "_judged", lambda batch: (_ for _ in ()).throw(error))
+    monkeypatch.setattr(predictor, "_judged", lambda pixels: (_ for _ in ()).throw(error))
     [(_, result)] = predictor.score_files([folder / "b.png"])
     assert isinstance(result, ValueError)
     assert str(result) == f"{str(folder / 'b.png')!r}: OOM when allocating"
 
 
-def test_reading_ahead_keeps_few_pictures_in_memory(monkeypatch, predictors, pictures):
+def test_a_long_list_of_files_keeps_few_pictures_in_memory(monkeypatch, predictors, pictures):
     read = []
     monkeypatch.setattr(inference, "read_image", lambda path, **_: read.append(path) or pictures[0])
     scored = predictors["extended"].score_files(map(str, range(20)))

@@ -13,6 +13,12 @@ def test_the_chapters_read_what_the_benchmarks_wrote():
         assert notebook.results(name)
 
 
+def test_the_lab_scores_in_half_a_second_and_maps_in_five():
+    measured = notebook.results("lab")
+    assert measured["score"]["median"] <= 0.5
+    assert measured["error_map"]["median"] <= 5
+
+
 def test_results_that_nobody_measured_are_refused():
     with pytest.raises(ValueError, match=r"no results 'tea': name one of ablations, .*speed"):
         notebook.results("tea")

@@ -8,6 +8,9 @@ import numpy as np
 #: field of the feature extractor is 45 pixels: on a smaller image every output sees padding.
 MINIMUM_SIZE = 48
 
+#: The network's output has a quarter of the image's height and width.
+OUTPUT_STRIDE = 4
+
 #: Resampling may overshoot 0..1 by a little; an image in 0..255 overshoots by much more.
 RANGE_TOLERANCE = 1e-3
 

@@ -40,14 +40,15 @@ def load_functions(folder: Path, graphs: Mapping[str, str]) -> dict[str, Callabl
             f"{str(folder)!r} has no graphs for ONNX Runtime: run it with TensorFlow, or let "
             "`diqa export-weights` write them."
         )
-    plain = {"sums.onnx", "score.onnx"} if "sums.onnx" in graphs else set()
+    # The graphs of the extended predictor's score are a thousand small steps each.
+    small = {"sums.onnx", "score.onnx"} if "sums.onnx" in graphs else set()
     return {
-        Path(name).stem: _function(folder / name, sha256, convolves=name not in plain)
+        Path(name).stem: _function(folder / name, sha256, small_steps=name in small)
         for name, sha256 in graphs.items()
     }
 
 
-def _function(path: Path, sha256: str, *, convolves: bool) -> Callable[..., Any]:
+def _function(path: Path, sha256: str, *, small_steps: bool) -> Callable[..., Any]:
     if not path.exists():
         raise FileNotFoundError(f"There is no graph at {str(path)!r}: copy the folder anew.")
     content = path.read_bytes()
@@ -67,8 +68,7 @@ def _function(path: Path, sha256: str, *, convolves: bool) -> Callable[..., Any]
         options.log_severity_level = 3
         # Threads that wait for work in a loop take the cores from pictures scored beside this one.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if not convolves:
-            # A thousand small steps: to look for better ones takes longer than to do them.
+        if small_steps:  # to look for better ones takes longer than to do them
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
             options.intra_op_num_threads = 1
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -55,9 +55,7 @@ Predictor = Annotated[
 ]
 Runtime = Annotated[
     str,
-    typer.Option(
-        help="What runs the predictor: onnx, tensorflow, or auto, which is the first if it can."
-    ),
+    typer.Option(help="What runs the predictor: onnx, tensorflow, or auto: onnx where it can."),
 ]
 Pristine = Annotated[
     str | None,

@@ -1,4 +1,4 @@
-"""`diqa train`, `diqa resume`, `diqa export-weights` and `diqa evaluate`."""
+"""`diqa train`, `diqa resume`, `diqa export-weights`, `diqa export` and `diqa evaluate`."""
 
 import json
 from pathlib import Path

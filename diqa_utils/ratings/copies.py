@@ -6,7 +6,6 @@ it is known without raters which is worse. Of copies of one picture the strength
 it; of copies of two pictures without faults, two full-reference metrics do, where they agree.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -19,7 +18,7 @@ from scipy import stats
 from tqdm.auto import tqdm
 
 from diqa_utils._internal.tensorflow import compiled
-from diqa_utils._internal.threads import map_ahead
+from diqa_utils._internal.threads import cores, map_ahead
 from diqa_utils.distortions import DISTORTIONS, LEVELS, distort
 from diqa_utils.full_reference import haarpsi, mdsi
 from diqa_utils.image_statistics import image_statistics
@@ -161,7 +160,7 @@ def measure_copies(
         measured = measure(tf.constant(np.stack([start, *copies])), tf.constant(picture))
         return *(values.numpy() for values in measured), is_pristine, damage.kind
 
-    rows = map_ahead(worse, islice(pictures, number), ahead=os.cpu_count() or 1)
+    rows = map_ahead(worse, islice(pictures, number), ahead=cores())
     bar = list(tqdm(rows, "worse copies", number, disable=not progress, leave=False))
     if not bar:
         raise ValueError("There are no pictures to make worse copies of.")

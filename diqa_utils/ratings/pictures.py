@@ -1,6 +1,5 @@
 """Rated pictures as a predictor takes them, in files."""
 
-import os
 import shutil
 from collections.abc import Sequence
 from os import PathLike
@@ -14,7 +13,7 @@ from tqdm.auto import tqdm
 from diqa_utils._internal.arrays import MINIMUM_SIZE
 from diqa_utils._internal.files import PACKAGE, read_arrays, write_atomically
 from diqa_utils._internal.tensorflow import compiled
-from diqa_utils._internal.threads import map_ahead
+from diqa_utils._internal.threads import cores, map_ahead
 from diqa_utils.image_statistics import image_statistics
 from diqa_utils.maps import DEFAULT_ALPHA, hand_crafted_features
 from diqa_utils.preprocessing import normalize
@@ -138,7 +137,7 @@ def prepare_pictures(
 
     def write(place: Path) -> None:
         place.mkdir()
-        examples = map_ahead(measured, dataset.as_numpy_iterator(), ahead=os.cpu_count() or 1)
+        examples = map_ahead(measured, dataset.as_numpy_iterator(), ahead=cores())
         number = max(0, int(dataset.cardinality())) or None
         bar = tqdm(examples, "preparing", number, disable=not progress, leave=False)
         rows = []

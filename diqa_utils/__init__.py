@@ -8,7 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from diqa_utils import datasets
+    from diqa_utils import datasets, export
     from diqa_utils.distortions import distort
     from diqa_utils.evaluation import evaluate
     from diqa_utils.images import read_image
@@ -47,7 +47,7 @@ _OWNERS = {
 }
 
 #: Modules that need no TensorFlow.
-WITHOUT_TENSORFLOW = ("distortions", "images", "inference", "metrics", "notebook")
+WITHOUT_TENSORFLOW = ("datasets", "distortions", "images", "inference", "metrics", "notebook")
 
 __all__ = [
     "average_reliability_map",
@@ -58,6 +58,7 @@ __all__ = [
     "distort",
     "error_map",
     "evaluate",
+    "export",
     "krcc",
     "load_pretrained",
     "low_frequency",
@@ -75,13 +76,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "datasets":
-        return importlib.import_module("diqa_utils.datasets")
-    if name in _OWNERS:
-        if _OWNERS[name] not in WITHOUT_TENSORFLOW:
-            importlib.import_module("diqa_utils._internal.startup").start_tensorflow_quietly()
-        return getattr(importlib.import_module(f"diqa_utils.{_OWNERS[name]}"), name)
-    raise AttributeError(f"module 'diqa_utils' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'diqa_utils' has no attribute {name!r}")
+    owner = _OWNERS.get(name, name)
+    if owner not in WITHOUT_TENSORFLOW:
+        importlib.import_module("diqa_utils._internal.startup").start_tensorflow_quietly()
+    module = importlib.import_module(f"diqa_utils.{owner}")
+    return getattr(module, name) if name in _OWNERS else module
 
 
 def __dir__() -> list[str]:

@@ -19,7 +19,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ import numpy as np
 
 from diqa_utils._internal import arrays
 from diqa_utils._internal.files import read_json
+from diqa_utils._internal.onnx_graphs import load_functions, why_not
 from diqa_utils._internal.startup import start_tensorflow_quietly
 from diqa_utils._internal.threads import cores, map_ahead
 from diqa_utils._internal.tiles import cells, tiles
@@ -70,6 +70,9 @@ UNUSUAL = (
     "This picture is unlike the photographs that the predictor was calibrated on: neither the "
     "score nor its interval can be relied on."
 )
+
+#: The functions of each kind of predictor.
+FUNCTIONS = {"diqa": ("error_map", "score"), "extended": ("error_map", "score", "sums")}
 
 #: A function of a predictor, of arrays to arrays.
 Function = Callable[..., Any]
@@ -282,9 +285,10 @@ class Predictor:
             for tile in tiles(pixels)
         )
         quality, error, measured = judge(sums, size)
-        usual = self.card.get("usual")
-        unusual = None if usual is None else bool((measured > usual["limits"]).any())
-        return float(quality), float(error), unusual
+        if (usual := self.card.get("usual")) is None:
+            return float(quality), float(error), None
+        unusual = (measured > np.asarray(usual["limits"], float)).any()
+        return float(quality), float(error), bool(unusual)
 
     def _score_entry(self, number: int, picture: Any) -> Any:
         try:
@@ -378,7 +382,8 @@ def score(picture: Any, *, name: str = DEFAULT_NAME, runtime: str = "auto") -> A
     Args:
         picture: Path, image, list of them, or folder: all that `Predictor.score` takes.
         name: Name of the predictor, one that `load_pretrained` knows.
-        runtime: What runs it, as in `load_predictor`; scores are the same to within 1e-4.
+        runtime: What runs it, as in `load_predictor`. Scores of photographs are the same to within
+            1e-4; those of pictures that are flat, black or white nearly everywhere may differ more.
 
     Returns:
         Quality in 0..1, higher is better, as `Predictor.score` returns it: a `Score` with its
@@ -415,14 +420,14 @@ def _load(folder: Path, runtime: str) -> Predictor:
     with _card_in_words(folder / CARD):
         card = read_json(folder / CARD, "")
         _check_calibration(card)
-        graphs = dict(card.get("graphs", {}))
+        graphs, sha256 = dict(card.get("graphs", {})), str(card["sha256"])
+        if graphs and set(graphs) != {f"{name}.onnx" for name in FUNCTIONS[card["predictor"]]}:
+            raise ValueError(f"{graphs} are not the graphs of this kind of predictor.")
     if _chosen(runtime, has_graphs=bool(graphs)) == "onnx":
-        from diqa_utils._internal.onnx_graphs import load_functions
-
         return Predictor(load_functions(folder, graphs), card=card)
     predictors = _with_tensorflow()
     with _card_in_words(folder / CARD):
-        predictor, sha256 = predictors.from_card(card), str(card["sha256"])
+        predictor = predictors.from_card(card)
     predictor.load_weights(folder / WEIGHTS, sha256=sha256)
     return predictor
 
@@ -433,7 +438,7 @@ def _chosen(runtime: str, *, has_graphs: bool) -> str:
         raise ValueError(f"There is no runtime {runtime!r}; known: {', '.join(RUNTIMES)}.")
     if runtime != "auto":
         return runtime
-    return "onnx" if has_graphs and find_spec("onnxruntime") else "tensorflow"
+    return "onnx" if has_graphs and not why_not() else "tensorflow"
 
 
 def _with_tensorflow() -> Any:
@@ -482,7 +487,7 @@ def _as_rgb(picture: Any) -> np.ndarray:
     image = _as_array(picture)
     arrays.check_shape(image.shape, name="picture", channels=(1, 3))
     if image.dtype != np.uint8:
-        if image.dtype.kind not in "fV":  # V: bfloat16
+        if not image.dtype.name.startswith(("float", "bfloat", "longdouble")):
             raise arrays.not_pixels("picture", image.dtype)
         arrays.check_finite(image, name="picture")
         arrays.check_unit_range(image, name="picture")

@@ -123,7 +123,9 @@ class KerasPredictor(Predictor):
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
         self.card |= {"predictor": self.kind, **self.settings()}
-        self.card.pop("graphs", None)  # they are those of other weights
+        self.card.pop("graphs", None)
+        for name in self.graphs():  # those of other weights
+            (path / f"{name}.onnx").unlink(missing_ok=True)
         self.card["sha256"] = save_weights(path / WEIGHTS, self.models())
         self.write_card(path)
 

@@ -170,6 +170,18 @@ def test_a_predictor_is_exported_by_its_name(tmp_path):
     assert "no format 'pdf'" in done.stderr
 
 
+def test_weights_are_handed_on_without_graphs_where_nothing_can_make_them(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "score.onnx").touch()  # of weights from before
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    done = run("export-weights", PACKAGED / "biq2021", tmp_path / "mine")
+    assert done.exit_code == 0, done.output
+    assert "Without graphs for ONNX Runtime" in done.stderr
+    names = sorted(path.name for path in (tmp_path / "mine").iterdir())
+    assert names == ["README.md", "card.json", "weights.npz"]
+    assert "graphs" not in load_predictor(tmp_path / "mine").card
+
+
 def test_the_best_come_first_if_asked_for(folder):
     (folder / "broken.jpg").write_text("no picture")
     done = run("score", folder, "--sort", "quality", "--format", "jsonl")

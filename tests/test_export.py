@@ -134,6 +134,8 @@ def test_what_cannot_be_exported_is_said(tmp_path):
         export(load_pretrained(), tmp_path / "judge.pdf", format="pdf")
     with pytest.raises(TypeError, match="Only a predictor that TensorFlow runs"):
         export(load_pretrained(runtime="onnx"), tmp_path / "judge.onnx")
+    with pytest.raises(ValueError, match="is no ordinary file: name another one"):
+        export(load_pretrained(), tmp_path)
     with pytest.raises(ValueError, match=r"judge\.h5' must end in \.keras"):
         export(load_pretrained(), tmp_path / "judge.h5", format="keras")
 
@@ -207,6 +209,31 @@ def test_a_graph_that_does_not_belong_there_is_refused(own, tmp_path):
         load_predictor(tmp_path, runtime="onnx")
     (tmp_path / "score.onnx").unlink()
     with pytest.raises(FileNotFoundError, match=r"no graph at .*score\.onnx"):
+        load_predictor(tmp_path, runtime="onnx")
+
+
+def test_a_card_that_names_other_graphs_is_refused(own, tmp_path):
+    write_graphs(own, tmp_path)
+    card = json.loads((tmp_path / "card.json").read_text())
+    for graphs in (
+        {"../score.onnx": "0"},
+        {"score.onnx": "0"},
+        {**card["graphs"], "sums.onnx": "0"},
+    ):
+        (tmp_path / "card.json").write_text(json.dumps(card | {"graphs": graphs}))
+        with pytest.raises(ValueError, match=r"card\.json' is not the card of a predictor"):
+            load_predictor(tmp_path, runtime="auto")
+
+
+def test_a_runtime_that_cannot_be_loaded_is_passed_over(own, tmp_path, monkeypatch):
+    write_graphs(own, tmp_path)
+    broken = tmp_path / "packages" / "onnxruntime"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ImportError('no libonnxruntime')")
+    monkeypatch.syspath_prepend(broken.parent)
+    monkeypatch.delitem(sys.modules, "onnxruntime")
+    assert isinstance(load_predictor(tmp_path, runtime="auto"), DiqaPredictor)
+    with pytest.raises(ImportError, match="installed and cannot be loaded: no libonnxruntime"):
         load_predictor(tmp_path, runtime="onnx")
 
 

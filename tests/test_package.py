@@ -24,9 +24,10 @@ def test_a_name_of_the_package_is_its_modules_own(name):
 
 
 def test_every_name_is_listed_once():
-    assert set(diqa_utils.__all__) == {*diqa_utils._OWNERS, "datasets"}
+    assert set(diqa_utils.__all__) == {*diqa_utils._OWNERS, "datasets", "export"}
     assert dir(diqa_utils) == sorted(diqa_utils.__all__)
-    assert diqa_utils.datasets is importlib.import_module("diqa_utils.datasets")
+    for name in ("datasets", "export"):
+        assert getattr(diqa_utils, name) is importlib.import_module(f"diqa_utils.{name}")
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -16,6 +16,17 @@ from diqa_utils._internal.files import content_hash
 INSTALL = 'python -m pip install "diqa-utils[fast]"'
 
 
+def why_not() -> str:
+    """Says why ONNX Runtime cannot be used here; nothing if it can."""
+    try:
+        import onnxruntime  # noqa: F401
+    except ModuleNotFoundError:
+        return f"ONNX Runtime is not installed: {INSTALL}."
+    except (ImportError, OSError) as error:
+        return f"ONNX Runtime is installed and cannot be loaded: {error}."
+    return ""
+
+
 def load_functions(folder: Path, graphs: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
     """Loads graphs that `export.write_graphs` wrote.
 
@@ -28,13 +39,11 @@ def load_functions(folder: Path, graphs: Mapping[str, str]) -> dict[str, Callabl
 
     Raises:
         FileNotFoundError: If there is no graph, or one is missing.
-        ImportError: If ONNX Runtime is not installed.
+        ImportError: If ONNX Runtime is not installed, or cannot be loaded.
         ValueError: If a graph is not the file that belongs here.
     """
-    try:
-        import onnxruntime  # noqa: F401
-    except ImportError:
-        raise ImportError(f"ONNX Runtime is not installed: {INSTALL}.") from None
+    if problem := why_not():
+        raise ImportError(problem)
     if not graphs:
         raise FileNotFoundError(
             f"{str(folder)!r} has no graphs for ONNX Runtime: run it with TensorFlow, or let "
@@ -49,7 +58,7 @@ def load_functions(folder: Path, graphs: Mapping[str, str]) -> dict[str, Callabl
 
 
 def _function(path: Path, sha256: str, *, small_steps: bool) -> Callable[..., Any]:
-    if not path.exists():
+    if not path.is_file():
         raise FileNotFoundError(f"There is no graph at {str(path)!r}: copy the folder anew.")
     content = path.read_bytes()
     if content_hash(content) != sha256:

@@ -79,8 +79,11 @@ def export_weights(
             predictor.card["sources"] = sources
         text = model_card(folder.absolute().name, predictor.card)
         predictor.save(folder)
-        write_graphs(predictor, folder, name=folder.absolute().name)
         write_text(folder / "README.md", text)
+        try:
+            write_graphs(predictor, folder, name=folder.absolute().name)
+        except ImportError as error:
+            typer.echo(f"Without graphs for ONNX Runtime, for which {error}", err=True)
         files = sorted(path for path in folder.iterdir() if path.is_file())
         for path in files:
             typer.echo(f"{path}: {path.stat().st_size:,} bytes")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -51,7 +52,7 @@ REGION_SUMS = tf.TensorSpec([1, 8, 8, SUMS], tf.float32, "sums")
 Judgement = tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]
 
 
-class KerasPredictor(Predictor):
+class KerasPredictor(Predictor, ABC):
     """A predictor together with its models, in TensorFlow.
 
     Args:
@@ -143,17 +144,17 @@ class KerasPredictor(Predictor):
         return {"score": self.score_model, "error-map": self.error_map_model}
 
     @classmethod
+    @abstractmethod
     def _from_card(cls, card: dict[str, Any]) -> Self:
         """Builds the predictor with weights as they were drawn."""
-        raise NotImplementedError
 
+    @abstractmethod
     def settings(self) -> dict[str, Any]:
         """Returns what the card must hold so that the models can be built."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _judgement(self, pictures: tf.Tensor, dtype: tf.DType) -> Judgement:
         """Judges pictures (N, H, W, 3) in 0..1."""
-        raise NotImplementedError
 
     def _error_maps(self, pictures: tf.Tensor) -> tf.Tensor:
         return self.error_map_model(normalize(pictures), training=False)[..., 0]

@@ -23,7 +23,8 @@ from typer.testing import CliRunner
 import diqa_utils
 from diqa_utils import datasets, inference, picture_files
 from diqa_utils.cli import app, score_app
-from diqa_utils.cli.score_rows import COLUMNS, DIGITS, ScoreFile
+from diqa_utils.cli.common import Signals, Stopped
+from diqa_utils.cli.score_rows import COLUMNS, DIGITS, Printed, ScoreFile
 from diqa_utils.datasets.catalog import CATALOG
 from diqa_utils.inference import PACKAGED, load_predictor, load_pretrained, score
 from diqa_utils.predictors import ExtendedPredictor
@@ -473,6 +474,28 @@ def test_a_signal_ends_with_what_is_known(photographs, tmp_path, number):
     assert f"{len(scored)} scored, 0 failed, 0 skipped." in words
     assert process.returncode == 128 + number
     assert "Traceback" not in words
+
+
+def test_a_row_that_is_written_when_a_signal_comes_is_counted(folder, monkeypatch):
+    written = Printed.write
+
+    def stopped(self, row):
+        written(self, row)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Printed, "write", stopped)
+    done = run("score", folder, "--format", "jsonl")
+    assert len(rows_in(done)) == 1
+    assert done.exit_code == 128 + signal.SIGINT
+    assert "1 scored, 0 failed, " in done.stderr
+
+
+def test_a_second_signal_does_not_wait():
+    signals = Signals()
+    signals.holding = True
+    signals(signal.SIGINT, None)
+    with pytest.raises(Stopped):
+        signals(signal.SIGINT, None)
 
 
 def test_an_unknown_predictor_and_a_wrong_folder_are_named(folder):

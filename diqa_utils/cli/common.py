@@ -67,20 +67,41 @@ class Stopped(KeyboardInterrupt):
     """Ctrl-C was pressed, or the process was asked to end; holds the number of the signal."""
 
 
+class Signals:
+    """What SIGINT and SIGTERM do: raise `Stopped`, at once or where it does no harm."""
+
+    def __init__(self) -> None:
+        self.holding, self.waiting = False, 0
+
+    def __call__(self, number: int, frame: object) -> None:
+        """Is called with the number of the signal; the second one is not held back."""
+        if not self.holding or self.waiting:
+            raise Stopped(number)
+        self.waiting = number
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Lets a signal wait for the end of what must not be done by half."""
+        self.holding = True
+        try:
+            yield
+        finally:
+            self.holding = False
+        if self.waiting:
+            raise Stopped(self.waiting)
+
+
 @contextmanager
-def signals_stop(words: Callable[[], str] | None = None) -> Iterator[None]:
+def signals_stop(words: Callable[[], str] | None = None) -> Iterator[Signals]:
     """Lets SIGINT and SIGTERM raise `Stopped`, and ends the command with 128 and their number.
 
     Args:
         words: Says how to go on.
     """
-
-    def stop(number: int, frame: object) -> None:
-        raise Stopped(number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    signals = Signals()
+    before = {number: signal.signal(number, signals) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield signals
     except KeyboardInterrupt as stopped:
         if words is not None:
             typer.echo(f"Stopped: {words()}.", err=True)

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from diqa_utils._internal.files import write_atomically
-from diqa_utils.cli.common import Predictor, Runtime, errors_in_words, message, signals_stop
+from diqa_utils.cli.common import (
+    Predictor,
+    Runtime,
+    Signals,
+    errors_in_words,
+    message,
+    signals_stop,
+)
 from diqa_utils.cli.score_rows import Format, Printed, Rows, ScoreFile, row_of, state_of
 
 # What takes long is imported within the functions: help, or one score, must not wait for it.
@@ -66,7 +73,7 @@ def score(
     cannot be scored is reported on standard error. The others are scored all the same, and the
     exit code is 1. The last line there counts what was scored, failed and skipped.
     """
-    with signals_stop(), errors_in_words(tensorflow=False):
+    with signals_stop() as signals, errors_in_words(tensorflow=False):
         from diqa_utils.inference import load_predictor
         from diqa_utils.picture_files import find_pictures
 
@@ -75,7 +82,7 @@ def score(
         places, refused = _places(photos)
         found = find_pictures(places, recursive=recursive)
         name = f"{Path(predictor).name}@{loaded.card.get('sha256', '')[:8]}"
-        run = _Run(loaded, name, found, refused, error_maps, max_megapixels)
+        run = _Run(loaded, name, found, refused, error_maps, max_megapixels, signals)
         if output is None:
             rows = Printed(kind, sort is not None)
             run.score(found.files, rows, sort is not None)
@@ -98,9 +105,11 @@ class _Run:
         refused: dict[str, ValueError],
         maps: Path | None,
         max_megapixels: float,
+        signals: Signals,
     ) -> None:
         self.loaded, self.name, self.found = loaded, name, found
         self.refused, self.max_megapixels = refused, max_megapixels
+        self.signals = signals
         self.say: Callable[[str], None] = partial(typer.echo, err=True)
         self.scored = self.failed = self.before = 0
         self.states: dict[Path, dict[str, Any]] = {}
@@ -144,10 +153,11 @@ class _Run:
         return track(results, "scoring", number, console=console, transient=True)
 
     def _write(self, rows: Rows, row: dict[str, Any]) -> None:
-        """Writes a row, and only then counts it."""
-        rows.write(row)
-        self.scored += row["error"] is None
-        self.failed += row["error"] is not None
+        """Writes a row and counts it: both, or neither."""
+        with self.signals.held():
+            rows.write(row)
+            self.scored += row["error"] is None
+            self.failed += row["error"] is not None
 
     def _noted(self, paths: list[Path]) -> Iterator[Path]:
         """Notes the state of each file before it is read: what changes later is scored again."""

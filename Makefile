@@ -78,7 +78,7 @@ test-notebooks: .venv/.installed ## Run every chapter and compare the outputs th
 	echo "Installing Colab's versions into .venv-colab: a few minutes the first time."; \
 	"$$python" -m venv .venv-colab
 	$(COLAB_BIN)/python -m pip install --quiet --upgrade pip
-	$(COLAB_BIN)/python -m pip install --quiet -c constraints-colab.txt -e ".[export]" \
+	$(COLAB_BIN)/python -m pip install --quiet -c constraints-colab.txt -e ".[export,search,beam]" \
 		pytest pytest-xdist nbval ipykernel ipywidgets
 	@touch $@
 

@@ -59,7 +59,7 @@ test-library: .venv/.installed ## Test the library, with its line coverage
 	$(PYTEST) --numprocesses=2 --dist=loadfile --ignore=tests/book --cov --cov-report=term-missing --cov-report=html:_build/coverage
 
 test-book: .venv/.installed ## Test the book as a whole, in a browser too where there is Chromium
-	$(PYTEST) -rs tests/book
+	$(PYTEST) -rs --numprocesses=2 --dist=loadfile tests/book
 
 test-notebooks: .venv/.installed ## Run every chapter and compare the outputs that the prose states
 	@$(OWN_TMP) $(BIN)/python $(NBVAL)

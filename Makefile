@@ -25,7 +25,8 @@ help: ## List the targets
 
 install: .venv/.installed ## Make .venv and install the library, the book's tools and the tests' tools
 
-# The stamp is renewed, and pip run again, when the list of packages changes.
+# The stamp is renewed, and pip run again, when the list of packages changes. Python compiles what is
+# imported; compiling all that is installed would take half of the time.
 .venv/.installed: pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 		|| { echo "Python 3.11, 3.12 or 3.13 is needed, and \`$(PYTHON)\` is not one:" \
@@ -33,7 +34,7 @@ install: .venv/.installed ## Make .venv and install the library, the book's tool
 	@echo "Installing into .venv: a few minutes the first time."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-compile -r requirements.txt
 	@touch $@
 
 book: .venv/.installed ## Build the book, every chapter executed: _build/html/index.html
@@ -78,7 +79,7 @@ test-notebooks: .venv/.installed ## Run every chapter and compare the outputs th
 	echo "Installing Colab's versions into .venv-colab: a few minutes the first time."; \
 	"$$python" -m venv .venv-colab
 	$(COLAB_BIN)/python -m pip install --quiet --upgrade pip
-	$(COLAB_BIN)/python -m pip install --quiet -c constraints-colab.txt -e ".[export]" \
+	$(COLAB_BIN)/python -m pip install --quiet --no-compile -c constraints-colab.txt -e ".[export]" \
 		pytest pytest-xdist nbval ipykernel ipywidgets
 	@touch $@
 

@@ -42,7 +42,7 @@ def run(*arguments, app=app, **environment):
 
 def in_a_process(*arguments):
     command = [sys.executable, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
 def rows_in(done):
@@ -291,7 +291,7 @@ def odd_names(tmp_path, photographs, monkeypatch):
 def test_names_are_data(odd_names, format_, encoding):
     command = [sys.executable, "-m", "diqa_utils", "score", *NAMES, "--format", format_]
     environment = os.environ | {"PYTHONIOENCODING": encoding}
-    done = subprocess.run(command, capture_output=True, env=environment, timeout=100)
+    done = subprocess.run(command, capture_output=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr
     text = done.stdout.decode("utf-8")
     if format_ == "jsonl":
@@ -406,7 +406,7 @@ def test_a_file_of_scores_is_no_table_for_people_and_its_folder_is_made(folder, 
 
 def test_who_reads_the_first_rows_only_gets_no_error(folder):
     command = f"{sys.executable} -m diqa_utils score {shlex.quote(str(folder))} | head -1"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=300)
     assert done.stdout == "quality  interval               picture\n"
     assert "Error" not in done.stderr
 
@@ -454,7 +454,7 @@ def test_a_signal_ends_with_what_is_known(photographs, tmp_path, number):
     first = process.stdout.readline()
     process.send_signal(number)
     scored = rows_of(first + process.stdout.read())
-    words = process.communicate(timeout=60)[1]
+    words = process.communicate(timeout=300)[1]
     assert 1 <= len(scored) < 400
     assert all(row["quality"] is not None for row in scored)
     assert f"{len(scored)} scored, 0 failed, 0 skipped." in words

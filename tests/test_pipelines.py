@@ -385,7 +385,7 @@ dataset = tf.data.Dataset.from_tensor_slices(features)
 batches = iter(score_batches(dataset, batch_size=1, memory_limit=0))
 next(batches)
 """
-    subprocess.run([sys.executable, "-c", code], timeout=120, check=True)
+    subprocess.run([sys.executable, "-c", code], timeout=300, check=True)
     assert kept_folders(cache) == []
 
 

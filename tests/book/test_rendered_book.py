@@ -13,11 +13,15 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, Route
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, Route, expect
 from repository_address import PUBLISHED
 
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
+
+#: Milliseconds that a busy machine may take for anything, such as to run all networks of the lab.
+PATIENCE = 120_000
+expect.set_options(timeout=PATIENCE)
 
 SEARCH_BOXES = ".search-button__button, input[type=search]"
 
@@ -123,6 +127,7 @@ def lone_page(
 ) -> Iterator[Page]:
     """A browser page which can reach nothing but the book, and which notes what goes wrong."""
     context = browser.new_context(viewport=size)
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
 
     def note(kind: str, text: str) -> None:

@@ -67,8 +67,9 @@ def run_chapters(app: Sphinx) -> None:
 def turn(chapter: Path) -> tuple[bool, bool, str]:
     """Orders the chapters so that none waits for what another makes.
 
-    Chapters 6, 7 and 8 take from each other what they train, so one process runs them, first. The
-    studies need none of it. The others need the database that chapter 6 has built by then.
+    Chapters 6, 7 and 8 take from each other what they train, so they stand first and in a row,
+    which one process runs. The studies need none of it. The others need the database that chapter 6
+    has built by then.
     """
     number = chapter.name[:2]
     return number not in {"06", "07", "08"}, number < "10", number

@@ -25,7 +25,8 @@ help: ## List the targets
 
 install: .venv/.installed ## Make .venv and install the library, the book's tools and the tests' tools
 
-# The stamp is renewed, and pip run again, when the list of packages changes.
+# The stamp is renewed, and pip run again, when the list of packages changes. Python compiles what is
+# imported; compiling all that is installed would take half of the time.
 .venv/.installed: pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 		|| { echo "Python 3.11, 3.12 or 3.13 is needed, and \`$(PYTHON)\` is not one:" \
@@ -33,7 +34,7 @@ install: .venv/.installed ## Make .venv and install the library, the book's tool
 	@echo "Installing into .venv: a few minutes the first time."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-compile -r requirements.txt
 	@touch $@
 
 book: .venv/.installed ## Build the book, every chapter executed: _build/html/index.html
@@ -59,7 +60,7 @@ test-library: .venv/.installed ## Test the library, with its line coverage
 	$(PYTEST) --numprocesses=2 --dist=loadfile --ignore=tests/book --cov --cov-report=term-missing --cov-report=html:_build/coverage
 
 test-book: .venv/.installed ## Test the book as a whole, in a browser too where there is Chromium
-	$(PYTEST) -rs tests/book
+	$(PYTEST) -rs --numprocesses=2 --dist=loadfile tests/book
 
 test-notebooks: .venv/.installed ## Run every chapter and compare the outputs that the prose states
 	@$(OWN_TMP) $(BIN)/python $(NBVAL)
@@ -78,7 +79,7 @@ test-notebooks: .venv/.installed ## Run every chapter and compare the outputs th
 	echo "Installing Colab's versions into .venv-colab: a few minutes the first time."; \
 	"$$python" -m venv .venv-colab
 	$(COLAB_BIN)/python -m pip install --quiet --upgrade pip
-	$(COLAB_BIN)/python -m pip install --quiet -c constraints-colab.txt -e ".[export,search,beam]" \
+	$(COLAB_BIN)/python -m pip install --quiet --no-compile -c constraints-colab.txt -e ".[export,search,beam]" \
 		pytest pytest-xdist nbval ipykernel ipywidgets
 	@touch $@
 

@@ -135,7 +135,7 @@ def test_flat_pictures_have_finite_statistics(level):
     assert np.isfinite(image_statistics(np.full((48, 53, 3), level, np.uint8))).all()
 
 
-@pytest.mark.parametrize("size", [(159, 202), (152, 200), (97, 51)])
+@pytest.mark.parametrize("size", [(159, 202), (97, 51)])
 def test_tiles_add_up_to_the_whole(photographs, size):
     height, width = size
     picture = tf.constant(photographs["astronaut"][None, :height, :width] / np.float32(255))

@@ -222,9 +222,7 @@ print((resident("VmHWM") - before) / picture.nbytes)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak of memory")
-@pytest.mark.parametrize(
-    ("kind", "dtype", "limit"), [("jpg", np.uint8, 3), ("png", np.uint8, 3), ("png", np.uint16, 5)]
-)
+@pytest.mark.parametrize(("kind", "dtype", "limit"), [("jpg", np.uint8, 3), ("png", np.uint16, 5)])
 def test_reading_takes_a_few_times_the_memory_of_the_picture(tmp_path, kind, dtype, limit):
     shape = (3000, 4000) if dtype == np.uint16 else (3000, 4000, 3)
     path = save(tmp_path / f"large.{kind}", np.full(shape, 99, dtype))
@@ -359,11 +357,11 @@ def test_a_truncated_picture_is_named(rng, kind, share):
 
 
 def test_a_picture_larger_than_allowed_is_named_and_can_be_allowed(tmp_path):
-    path = save(tmp_path / "large.png", Image.new("L", (20_000, 10_000), 90))
-    words = r"large\.png' has 200\.0 megapixels, more than the 180.*--max-megapixels"
+    path = save(tmp_path / "large.png", Image.new("L", (2000, 1000), 90))
+    words = r"large\.png' has 2\.0 megapixels, more than the 1\b.*--max-megapixels"
     with pytest.raises(ValueError, match=words):
-        read_image(path)
-    assert read_image(path, max_megapixels=200).shape == (10_000, 20_000, 3)
+        read_image(path, max_megapixels=1)
+    assert read_image(path, max_megapixels=2).shape == (1000, 2000, 3)
 
 
 @pytest.mark.parametrize(

@@ -161,8 +161,8 @@ def test_score_example_holds_what_the_score_model_takes(features):
 
 
 @ALL_WAYS
-@pytest.mark.parametrize("settings", [{}, {"exponent": 0.5, "alpha": 10.0}])
-def test_whole_images_come_in_order_without_a_seed(dataset, features, settings, limits):
+def test_whole_images_come_in_order_without_a_seed(dataset, features, limits):
+    settings = {"exponent": 0.5, "alpha": 10.0}
     batches = error_map_batches(dataset, batch_size=2, **limits, **settings)
     assert [len(batch[0]) for batch in batches] == [2, 2, 1]
     examples = [to_error_map_example(image_of(features, i), **settings) for i in range(NUMBER)]
@@ -385,7 +385,7 @@ dataset = tf.data.Dataset.from_tensor_slices(features)
 batches = iter(score_batches(dataset, batch_size=1, memory_limit=0))
 next(batches)
 """
-    subprocess.run([sys.executable, "-c", code], timeout=120, check=True)
+    subprocess.run([sys.executable, "-c", code], timeout=300, check=True)
     assert kept_folders(cache) == []
 
 

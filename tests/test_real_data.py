@@ -86,15 +86,14 @@ def test_kadid10k(tmp_path):
 
 
 def test_biq2021(tmp_path):
-    settings = {"manual_dir": BIQ, "partial": True}
-    report = datasets.verify("biq2021", **settings)
+    report = datasets.verify("biq2021", manual_dir=BIQ, partial=True)
     assert (report.ok, report.rows, report.pictures) == (True, 5500, 5500)
     with open(BIQ / "Train (Images and MOS).csv", newline="") as file:
         listed = {
             line["Image Name"].rsplit(".", 1)[0]: line["MOS"] for line in csv.DictReader(file)
         }
-    loaded = datasets.load("biq2021", split="train", data_dir=tmp_path, **settings)
-    scores = {
-        example["image_id"].decode(): example["score"] for example in loaded.as_numpy_iterator()
-    }
-    assert scores == {name: np.float32(score) for name, score in listed.items()}
+    builder = storage.make_builder("biq2021", tmp_path)
+    builder.complete = False
+    with DatabaseFiles(BIQ) as files:
+        scores = {row.image_id: row.score for row in builder.read_rows(files)}
+    assert scores == {name: float(score) for name, score in listed.items()}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from diqa_utils._internal.checks import as_batch, takes_images, takes_maps
+from diqa_utils._internal.checks import takes_images, takes_maps
 
 CALLS = []
 
@@ -54,20 +54,6 @@ def test_nested_lists_are_images_too():
     assert brighten(zeros(48, 48, 1).tolist()).shape == (48, 48, 1)
 
 
-@pytest.mark.parametrize("depth", [1, 3])
-@pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float64])
-def test_pixels_come_as_they_are(depth, dtype):
-    result = identity(zeros(48, 48, depth, dtype=dtype))
-    assert (result.shape, result.dtype) == ((48, 48, depth), dtype)
-
-
-@pytest.mark.parametrize("shape", [(None, None, 1), (None, None, None, 1)])
-def test_sizes_may_be_unknown_in_a_graph(shape):
-    traced = tf.function(brighten, input_signature=[tf.TensorSpec(shape)])
-    image = zeros(*(side or 50 for side in shape))
-    assert traced(image).shape == image.shape
-
-
 def test_a_graph_does_not_look_at_values():
     traced = tf.function(brighten, input_signature=[tf.TensorSpec((48, 48, 1))])
     assert np.isnan(traced(np.full((48, 48, 1), np.nan))).all()
@@ -115,22 +101,6 @@ def test_resampling_may_overshoot_a_little():
     np.testing.assert_allclose(brighten(zeros(48, 48, 1) + 1.0005), 2.0005)
 
 
-@pytest.mark.parametrize(
-    ("setting", "words"),
-    [
-        ({"factor": 0}, "factor must be greater than zero and finite, not 0"),
-        ({"factor": -2.0}, "factor must be greater than zero and finite, not -2"),
-        ({"offset": -1}, "offset must be zero or more and finite, not -1"),
-        ({"offset": float("nan")}, "offset .* not nan"),
-        ({"offset": float("inf")}, "offset .* not inf"),
-    ],
-)
-def test_settings_out_of_range_are_refused(setting, words):
-    with pytest.raises(ValueError, match=words):
-        blend(zeros(48, 48, 1), zeros(48, 48, 1), **setting)
-    assert np.all(blend(zeros(48, 48, 1), zeros(48, 48, 1), factor=0.2, offset=0) == 0)
-
-
 # One shape
 
 
@@ -171,12 +141,3 @@ def test_maps_of_any_size_come_as_float32(dtype):
 def test_maps_are_refused_by_name_where_they_hold_nan():
     with pytest.raises(ValueError, match="right holds NaN or infinite values"):
         product(zeros(2, 3), right=zeros(2, 3) + np.nan)
-
-
-# What other modules call themselves
-
-
-def test_as_batch_takes_other_numbers_of_channels():
-    assert as_batch(zeros(48, 48, 3), name="picture", channels=(3,)).shape == (1, 48, 48, 3)
-    with pytest.raises(ValueError, match="picture must have 3 channel"):
-        as_batch(zeros(48, 48, 1), name="picture", channels=(3,))

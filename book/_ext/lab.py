@@ -43,15 +43,20 @@ def made(app: Sphinx) -> Path:
     return Path(app.srcdir, "book", "_figures", "lab")
 
 
-def make_lab(app: Sphinx) -> None:
-    """Makes the lab's files if they may be out of date."""
-    if app.builder.name != "html":
-        return
-    command = [sys.executable, str(Path(app.srcdir, "tools", "make_lab.py"))]
-    # In a process of its own, like the figures: TensorFlow's settings stay there.
-    result = subprocess.run(command, stderr=subprocess.PIPE, text=True)
-    if result.returncode != 0:
-        raise ExtensionError(f"tools/make_lab.py failed:\n{result.stderr}")
+def start_lab(app: Sphinx) -> None:
+    """Begins to make the lab's files if they may be out of date, while the chapters run."""
+    if app.builder.name == "html":
+        command = [sys.executable, str(Path(app.srcdir, "tools", "make_lab.py"))]
+        # In a process of its own, like the figures: TensorFlow's settings stay there.
+        app.lab = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_lab(app: Sphinx) -> None:
+    """Waits until the lab's files are made."""
+    if app.builder.name == "html":
+        errors = app.lab.communicate()[1]
+        if app.lab.returncode != 0:
+            raise ExtensionError(f"tools/make_lab.py failed:\n{errors}")
 
 
 def copy_lab(app: Sphinx, exception: Exception | None) -> None:
@@ -110,6 +115,8 @@ class Lab(SphinxDirective):
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connects the functions above to Sphinx."""
     app.add_directive("lab", Lab)
-    app.connect("builder-inited", make_lab)
+    # The chapters run in between.
+    app.connect("builder-inited", start_lab, priority=400)
+    app.connect("builder-inited", wait_for_lab, priority=600)
     app.connect("build-finished", copy_lab)
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from book_source import ROOT, load_tool
+from filelock import FileLock
 from playwright.sync_api import Browser, sync_playwright
 from repository_address import NAME
 
@@ -33,7 +34,17 @@ def book_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tool = load_tool("build_book")
     if tool.is_up_to_date():
         return tool.HTML
-    output = tmp_path_factory.mktemp("book")
+    # The processes of one run share the folder above their own.
+    output = tmp_path_factory.getbasetemp()
+    output = (output.parent if "PYTEST_XDIST_WORKER" in os.environ else output) / "book"
+    with FileLock(f"{output}.lock"):
+        if not (output / "_build" / "html" / "index.html").exists():
+            build(output)
+    return output / "_build" / "html"
+
+
+def build(output: Path) -> None:
+    """Builds the pages without the outputs of the chapters."""
     jupyter_book = Path(sys.executable).with_name("jupyter-book")
     result = subprocess.run(
         [str(jupyter_book), "build", str(ROOT), "--path-output", str(output)],
@@ -43,7 +54,6 @@ def book_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     if result.returncode != 0:
         pytest.fail(f"the book cannot be built:\n{result.stdout}\n{result.stderr}")
-    return output / "_build" / "html"
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,7 @@ def pristine():
     return [rng.integers(0, 256, (256, 256, 3), dtype=np.uint8) for _ in range(3)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def train(prepared, copies, pristine):
     def train(recipe, folder, **changes):
         pictures = prepared[recipe.predictor]
@@ -110,6 +110,14 @@ def train(prepared, copies, pristine):
 
     train.copies = copies
     return train
+
+
+@pytest.fixture(scope="module")
+def undisturbed(train, tmp_path_factory):
+    """Trainings that nothing stopped, by predictor, and the folder that holds one of each."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    trained = {one.predictor: train(one, folder / one.predictor) for one in (EXTENDED, DIQA)}
+    return trained, folder
 
 
 def weights(trained):
@@ -200,8 +208,10 @@ def test_missing_pictures_are_named(prepared, tmp_path):
 
 
 @pytest.mark.parametrize("recipe", [EXTENDED, DIQA], ids=["extended", "diqa"])
-def test_a_run_that_was_stopped_ends_with_the_same_weights(recipe, train, tmp_path, monkeypatch):
-    undisturbed = train(recipe, tmp_path / "undisturbed")
+def test_a_run_that_was_stopped_ends_with_the_same_weights(
+    recipe, train, undisturbed, tmp_path, monkeypatch
+):
+    whole = undisturbed[0][recipe.predictor]
     kind = "StatisticsTraining" if recipe is EXTENDED else "FeaturesTraining"
     batches = getattr(learning, kind).batches
 
@@ -215,13 +225,13 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(recipe, train, tmp_pa
         with pytest.raises(KeyboardInterrupt):
             train(recipe, tmp_path / "stopped")
     resumed = train(recipe, tmp_path / "stopped")
-    assert resumed.history == undisturbed.history
-    for values, expected in zip(weights(resumed), weights(undisturbed), strict=True):
+    assert resumed.history == whole.history
+    for values, expected in zip(weights(resumed), weights(whole), strict=True):
         np.testing.assert_array_equal(values, expected)
 
 
-def test_the_last_epoch_is_kept(train, prepared, tmp_path):
-    trained = train(EXTENDED, tmp_path)
+def test_the_last_epoch_is_kept(undisturbed, prepared):
+    trained = undisturbed[0]["extended"]
     pictures = prepared["extended"]
     predicted = trained.score_model.predict(pictures.extras[16:], verbose=0)[:, 0]
     deviation = pictures.quality[:16].std()
@@ -230,7 +240,7 @@ def test_the_last_epoch_is_kept(train, prepared, tmp_path):
 
 
 def test_the_extended_predictor_learns(train, prepared, tmp_path):
-    recipe = replace(EXTENDED, statistics=replace(EXTENDED.statistics, epochs=60))
+    recipe = replace(EXTENDED, statistics=replace(EXTENDED.statistics, epochs=30))
     trained = train(recipe, tmp_path)
     predicted, errors = trained.predict(prepared["extended"]).T
     assert errors.min() > 0
@@ -308,18 +318,23 @@ def replace_quality(pictures, value):
 
 
 @pytest.mark.parametrize("recipe", [EXTENDED, DIQA], ids=["extended", "diqa"])
-def test_what_was_learnt_from_something_else_is_not_used(recipe, train, prepared, tmp_path):
-    """Other ratings, pictures of validation, worse copies and pristine pictures, in one folder."""
-    ids = prepared[recipe.predictor].image_ids.tolist()
+def test_what_was_learnt_from_something_else_is_not_used(
+    recipe, train, undisturbed, prepared, tmp_path
+):
+    """Other ratings, pictures of validation, worse copies or pristine pictures, in one folder."""
+    trained, folder = undisturbed
+    ids = prepared["extended"].image_ids.tolist()
     rng = np.random.default_rng(5)
     pristine = [rng.integers(0, 256, (256, 256, 3), dtype=np.uint8) for _ in range(3)]
     fewer = WorseCopies(*(values[1:] for values in vars(train.copies).values()))
-    changes = [{"training": ids[8:24], "validation": ids[:8]}]
-    changes += [{"pristine": pristine}] if recipe is DIQA else [{"copies": fewer}]
-    train(recipe, tmp_path / "shared")
-    for number, change in enumerate(changes):
-        expected = train(recipe, tmp_path / f"own {number}", **change)
-        shared = train(recipe, tmp_path / "shared", **change)
-        assert shared.history == expected.history
-        for values, same in zip(weights(shared), weights(expected), strict=True):
-            np.testing.assert_array_equal(values, same)
+    changes = [{"training": ids[8:24], "validation": ids[:8]}, {"copies": fewer}]
+    changes = changes if recipe is EXTENDED else [{"pristine": pristine}]
+    before = trained[recipe.predictor]
+    for change in changes:
+        shared = train(recipe, folder / recipe.predictor, **change)
+        assert shared.history != before.history
+        before = shared
+    expected = train(recipe, tmp_path / "own", **changes[-1])
+    assert shared.history == expected.history
+    for values, same in zip(weights(shared), weights(expected), strict=True):
+        np.testing.assert_array_equal(values, same)

@@ -513,3 +513,62 @@ def joined(
 ) -> tuple[np.floating, np.floating]:
     mean = np.average(means, weights=counts)
     return mean, np.average(variances + (means - mean) ** 2, weights=counts)
+
+
+# --- Chapter 16 -----------------------------------------------------------------------------------
+
+
+@exercise("16.1", (0.05, 0.95), (0.01, 0.95), (0.05, 0.5), (0.25, 0.75))
+def trials_needed(share: float, certainty: float) -> int:
+    return np.ceil(np.log(1 - certainty) / np.log(1 - share))
+
+
+@exercise(
+    "16.2",
+    ([0.60, 0.66, 0.63, 0.70, 0.66], [0.61, 0.65, 0.67, 0.64, 0.66]),
+    ([0.30, 0.20, 0.10], [0.1, 0.2, 0.3]),
+    ([-0.2, 0.1, 0.4, 0.3], [0.0, -0.3, 0.2, 0.5]),
+)
+def of_the_best_so_far(validation: Sequence[float], held_out: Sequence[float]) -> list[float]:
+    return [held_out[int(np.argmax(validation[: n + 1]))] for n in range(len(validation))]
+
+
+@exercise("16.3", (1, 0.05), (2, 1.0), (20, 0.05), (60, 0.1), tolerance=0.015)
+def too_good(trials: int, deviation: float) -> float:
+    # The chance that the best of them lies below x is that of one, to the power of their number.
+    x = np.linspace(-10, 10, 20_001)
+    return deviation * np.sum(x[1:] * np.diff(norm.cdf(x) ** trials))
+
+
+# --- Chapter 17 -----------------------------------------------------------------------------------
+
+
+@exercise(
+    "17.1",
+    (np.array([[1.0, 2.0], [4.0, -1.0]]), [4, 3]),
+    (np.random.default_rng(0).normal(size=(3, 5)), [1, 9, 2]),
+)
+def whole_gradient(gradients: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+    return np.average(gradients, axis=0, weights=counts)
+
+
+@exercise(
+    "17.2", (10, 90, 20), (10, 91, 20), (5, 100, 4), (5, 100, 5), (0, 60, 7), (4, 1, 100), (3, 8, 5)
+)
+def fewest_workers(start: float, work: float, limit: float) -> int:
+    return int(np.ceil(work / (limit - start))) if limit > start else 0
+
+
+@exercise(
+    "17.3",
+    (np.array([[[1.0], [2.0]], [[10.0], [20.0]]]),),
+    (np.arange(27.0).reshape(3, 3, 3),),
+    (np.random.default_rng(0).normal(size=(5, 5, 2)),),
+)
+def after_one_trip(pieces: np.ndarray) -> np.ndarray:
+    held, n = pieces.copy(), len(pieces)
+    for shift in range(n - 1):
+        for worker in range(n):
+            piece = (worker - shift) % n
+            held[(worker + 1) % n, piece] += held[worker, piece]
+    return held

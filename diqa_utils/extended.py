@@ -58,15 +58,20 @@ def build_extended_score_model(
     *,
     mean: float = 0.5,
     deviation: float = 0.25,
+    units: int = HIDDEN_UNITS[0],
+    dropout: float = DROPOUT,
 ) -> keras.Model:
     """Builds the extended score model, from statistics to quality and its expected error.
 
-    526,348 trainable parameters, and the means and variances by which the 448 statistics are
-    brought to one scale. Training sets them from its pictures; until then they are zero and one.
+    526,348 trainable parameters by default, and the means and variances by which the 448 statistics
+    are brought to one scale. Training sets them from its pictures; until then they are zero and
+    one.
 
     Args:
         mean: Mean quality of the training pictures.
         deviation: Standard deviation of their quality.
+        units: Units of the first hidden layer of each small network.
+        dropout: Share of the hidden units that are left out of a training step at random.
 
     Returns:
         A model from what `image_statistics` makes of pictures (N, 448) to (N, 2): the quality, near
@@ -77,7 +82,8 @@ def build_extended_score_model(
     statistics = keras.Input((len(STATISTICS),), name="statistics")
     standardized = layers.Normalization(name="standardized")(statistics)
     limited = _Limited(name="limited")(standardized)
-    members = [_member(limited, number) for number in range(1, MEMBERS + 1)]
+    numbers = range(1, MEMBERS + 1)
+    members = [_member(limited, number, units, dropout) for number in numbers]
     # (N, members, 3)
     opinions = layers.Concatenate(axis=1, name="opinions")(members)
     opinion = layers.GlobalAveragePooling1D(name="opinion")(opinions)
@@ -148,11 +154,11 @@ def usual_limits(measured: np.ndarray, share: float) -> list[float]:
     return np.sort(measured, axis=0)[position - 1].tolist()
 
 
-def _member(hidden: tf.Tensor, number: int) -> tf.Tensor:
+def _member(hidden: tf.Tensor, number: int, first: int, dropout: float) -> tf.Tensor:
     """One small network: two hidden layers, then its three opinions, (N, 1, 3)."""
-    for layer, units in enumerate(HIDDEN_UNITS, start=1):
+    for layer, units in enumerate((first, *HIDDEN_UNITS[1:]), start=1):
         name = f"member{number}_hidden{layer}"
         hidden = layers.Dense(units, activation="gelu", name=name)(hidden)
-        hidden = layers.Dropout(DROPOUT, name=f"member{number}_dropout{layer}")(hidden)
+        hidden = layers.Dropout(dropout, name=f"member{number}_dropout{layer}")(hidden)
     opinion = layers.Dense(len(OPINIONS), name=f"member{number}_opinion")(hidden)
     return layers.Reshape((1, len(OPINIONS)), name=f"member{number}")(opinion)

@@ -134,7 +134,7 @@ def read_image(picture: Any, *, max_megapixels: float = MAX_MEGAPIXELS) -> np.nd
         return decode_image(_all_of(picture), str(name), max_megapixels=max_megapixels)
     path = checked_path(picture)
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_open_at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise _NoPicture(f"{str(path)!r} is no ordinary file.")
             return _pixels(lambda: open_picture(file, str(path)), str(path), max_megapixels)
@@ -142,6 +142,11 @@ def read_image(picture: Any, *, max_megapixels: float = MAX_MEGAPIXELS) -> np.nd
         raise FileNotFoundError(f"There is no file {str(path)!r}: check the path.") from None
     except IsADirectoryError:
         raise ValueError(f"{str(path)!r} is a folder, not a picture file.") from None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Opens a file; a pipe too, which else waits for somebody who writes into it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def is_picture_name(path: str | PathLike[str]) -> bool:

@@ -18,7 +18,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -203,17 +203,30 @@ class Predictor:
         """
 
         def scored(path: str | PathLike[str]) -> tuple[Path, Score | Exception]:
-            try:
-                image = read_image(path, max_megapixels=max_megapixels)
-            except Exception as error:  # whatever it is, it costs this picture alone
-                return Path(path), error
-            try:
-                return Path(path), self.score(image)
-            except Exception as error:
-                reason = (str(error) or type(error).__name__).splitlines()[0]
-                return Path(path), ValueError(f"{str(path)!r}: {reason}")
+            read = partial(read_image, path, max_megapixels=max_megapixels)
+            return Path(path), self.score_or_error(str(path), read)
 
         yield from map_ahead(scored, paths, ahead=min(AT_ONCE, cores()))
+
+    def score_or_error(self, name: str, read: Callable[[], np.ndarray]) -> Score | Exception:
+        """Scores a picture that may be none.
+
+        Args:
+            name: Its name, for messages.
+            read: Function that returns its pixels, or raises.
+
+        Returns:
+            Its `Score`, or the error that says why it has none.
+        """
+        try:
+            image = read()
+        except Exception as error:  # whatever it is, it costs this picture alone
+            return error
+        try:
+            return self.score(image)
+        except Exception as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            return ValueError(f"{name!r}: {reason}")
 
     def report(self, picture: Any) -> Gallery:
         """Shows a picture, its predicted error map and its score.
@@ -327,7 +340,8 @@ def load_predictor(source: str | PathLike[str], *, runtime: str = "tensorflow") 
             `load_pretrained` takes.
         runtime: What runs it: "tensorflow"; "onnx", which is ONNX Runtime; or "auto", which takes
             ONNX Runtime where it is installed and the folder has graphs (`diqa export-weights`
-            writes them), and TensorFlow otherwise.
+            writes them), and TensorFlow otherwise. Threads of each are as many as cores, or as the
+            environment variable `TF_NUM_INTRAOP_THREADS` says.
 
     Returns:
         With TensorFlow a `DiqaPredictor` or an `ExtendedPredictor`, which hold their models. With

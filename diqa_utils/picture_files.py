@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from diqa_utils.images import FORMATS, RAW_ENDINGS, can_read_heic, is_picture_name
 
@@ -99,14 +99,15 @@ def _look_into(folder: Path, recursive: bool, found: FoundPictures, seen: set[Pa
                 _look_into(path, recursive, found, seen)
             else:
                 found.skipped["folder (take it along with --recursive)"] += 1
-        elif not _is_of_the_system(path):
+        elif not is_of_the_system(path):
             if reason := _reason_to_skip(path):
                 found.skipped[reason] += 1
             else:
                 found.files.append(path)
 
 
-def _is_of_the_system(path: Path) -> bool:
+def is_of_the_system(path: PurePath) -> bool:
+    """Tells by its name whether a file is one that an operating system keeps in folders."""
     return path.name.startswith(SYSTEM_PREFIX) or path.name.lower() in SYSTEM_FILES
 
 

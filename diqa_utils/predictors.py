@@ -246,13 +246,15 @@ class ExtendedPredictor(KerasPredictor):
         mean, deviation = (float(card["quality"][name]) for name in ("mean", "deviation"))
         if not abs(mean) < math.inf:
             raise ValueError(f"The mean quality {mean} is not finite.")
-        score_model = build_extended_score_model(mean=mean, deviation=_positive(deviation))
+        units = {"units": int(_positive(card["units"]))} if "units" in card else {}
+        score_model = build_extended_score_model(mean=mean, deviation=_positive(deviation), **units)
         return cls(score_model, build_error_map_model(), card=card)
 
     def settings(self) -> dict[str, Any]:
-        """Returns mean and deviation of the quality of the training pictures."""
+        """Returns mean and deviation of the quality of the training pictures, and the units."""
         rescaling = self.score_model.get_layer("quality")
-        return {"quality": {"mean": rescaling.offset, "deviation": rescaling.scale}}
+        quality = {"mean": rescaling.offset, "deviation": rescaling.scale}
+        return {"quality": quality, "units": self.score_model.get_layer("member1_hidden1").units}
 
     def _judgement(self, pictures: tf.Tensor, dtype: tf.DType) -> Judgement:
         return self._opinion(statistics_of_batch(pictures, dtype=dtype))

@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from diqa_utils._internal.files import read_arrays, remove_half_written, write_atomically
 from diqa_utils._internal.tensorflow import UNTUNED, compiled, give_back
+from diqa_utils.distribution import SharedNetwork, check_agreement, is_chief, on_all_devices
 from diqa_utils.losses import weighted_error_map_loss
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "epochs_of",
     "evaluate_error_map_model",
     "load_weights",
+    "shared_train_step",
     "standardize_features",
     "train_error_map_model",
     "train_score_model",
@@ -75,6 +77,26 @@ def train_step(
     return loss
 
 
+def shared_train_step(model: keras.Model, optimizer: keras.Optimizer, batch: Batch) -> tf.Tensor:
+    """Takes `train_step` on all devices of the model's strategy, each with its share of the batch.
+
+    Args:
+        model: The error-map model, built in the scope of a strategy or of none.
+        optimizer: Built in the same scope.
+        batch: As `train_step` takes it, the same on all workers.
+
+    Returns:
+        The loss of the whole batch before the step.
+    """
+
+    def step(part: Batch, share: Any) -> tf.Tensor:
+        normalized, target, reliability = part
+        # The loss grows with the square of the reliability.
+        return train_step(model, optimizer, (normalized, target, share**0.5 * reliability))
+
+    return on_all_devices(step, model, batch)
+
+
 def train_error_map_model(
     model: keras.Model,
     training: tf.data.Dataset | Callable[[int], tf.data.Dataset],
@@ -113,7 +135,7 @@ def train_error_map_model(
 
     @tf.function(reduce_retracing=True, autograph=False)
     def step(*batch: tf.Tensor) -> tf.Tensor:
-        return train_step(model, optimizer, batch)
+        return shared_train_step(model, optimizer, batch)
 
     checkpoints = Checkpoints(folder, model=model, optimizer=optimizer)
     history, best_weights = checkpoints.restore()
@@ -145,7 +167,9 @@ def evaluate_error_map_model(model: keras.Model, batches: Iterable[Batch]) -> fl
 
     Chapter: notebooks/06-the-error-map-model.ipynb
     """
-    return _mean_loss(batches, model.predict_on_batch)
+    # All devices predict all images, one answer below the other.
+    predict = model.predict_on_batch
+    return _mean_loss(batches, lambda batch: predict(batch)[: len(batch)])
 
 
 def best_constant_map(batches: Iterable[Batch]) -> tuple[float, float]:
@@ -293,8 +317,10 @@ class Checkpoints:
         history: History = {"loss": [], "validation_loss": []}
         best_weights = self.model.get_weights()
         if self.file is None or not self.file.exists():
+            check_agreement(self.model.distribute_strategy, 0)
             return history, best_weights
-        remove_half_written(self.file.parent)
+        if is_chief(self.model.distribute_strategy):
+            remove_half_written(self.file.parent)
         kept = read_arrays(self.file, "delete it, and this training begins anew")
         shapes = {name: values.shape for name, values in self._arrays(best_weights).items()}
         if {name: kept[name].shape for name in kept.keys() - history} != shapes:
@@ -302,6 +328,7 @@ class Checkpoints:
                 f"{str(self.file)!r} is not a checkpoint of a {self.model.name} with this "
                 "optimizer: take another folder."
             )
+        check_agreement(self.model.distribute_strategy, len(kept["loss"]))
         groups = self._variables()
         for group, variables in groups.items():
             for number, variable in enumerate(variables):
@@ -322,7 +349,7 @@ class Checkpoints:
                 "learning rate, or look for an image that is not finite."
             )
         give_back()
-        if self.file is None:
+        if self.file is None or not is_chief(self.model.distribute_strategy):
             return
         self.file.parent.mkdir(parents=True, exist_ok=True)
         # One file, so that an epoch is there as a whole or not at all.
@@ -371,8 +398,9 @@ class KeepBest(keras.callbacks.Callback):
 
 def optimizer_for(model: keras.Model, optimizer: keras.Optimizer | None) -> keras.Optimizer:
     """Returns the optimizer, Nadam if None, built with the trainable variables of the model."""
-    optimizer = optimizer or keras.optimizers.Nadam(DEFAULT_LEARNING_RATE)
-    optimizer.build(model.trainable_variables)
+    with model.distribute_strategy.scope():
+        optimizer = optimizer or keras.optimizers.Nadam(DEFAULT_LEARNING_RATE)
+        optimizer.build(model.trainable_variables)
     return optimizer
 
 
@@ -426,17 +454,20 @@ def network_to_fit(
         The network to fit, its training batches and its validation data: those of the model, or,
         if the feature extractor is frozen, the head h and features that are computed once.
     """
+    shared = model.distribute_strategy.num_replicas_in_sync > 1
+    fitted = SharedNetwork if shared else lambda network: network
     frozen = not model.get_layer("feature_extractor").trainable
     sample = training if frozen else training.take(BATCHES_TO_STANDARDIZE)
     features, qualities = features_of(model, sample, progress=progress)
     standardize_features(model, features)
     if not frozen:
-        return model, training, validation
-    head = keras.Model(model.get_layer("features").output, model.output)
+        return fitted(model), training, validation
+    with model.distribute_strategy.scope():
+        head = keras.Model(model.get_layer("features").output, model.output)
     batch_size = len(next(iter(training))[1])
     images = tf.data.Dataset.from_tensor_slices((features, qualities))
     batches = images.shuffle(len(features), seed=0).batch(batch_size).with_options(UNTUNED)
-    return head, batches, features_of(model, validation, progress=progress)
+    return fitted(head), batches, features_of(model, validation, progress=progress)
 
 
 def features_of(

@@ -31,7 +31,7 @@ from diqa_utils.predictors import ExtendedPredictor
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
-    *("score", "train", "resume", "evaluate", "export", "export-weights"),
+    *("score", "train", "resume", "search", "evaluate", "export", "export-weights"),
     *("data list", "data prepare", "data verify"),
 ]
 

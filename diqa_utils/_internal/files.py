@@ -63,24 +63,25 @@ def content_hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def check_same(place: Path, kept: Any, now: Mapping[str, Any]) -> None:
+def check_same(place: Path, kept: Any, now: Mapping[str, Any], kind: str = "folder") -> None:
     """Raises a ValueError that names the first fact in which a run of before is another one.
 
     Args:
         place: File or folder of that run.
         kept: What was written down of it, as JSON gives it back.
         now: The same of this run.
+        kind: What the place is.
     """
     known = kept if isinstance(kept, dict) else {}
     wanted = json.loads(json.dumps(now, default=str))
     for name in wanted | known:
         there, here = known.get(name), wanted.get(name)
         if isinstance(there, dict) and isinstance(here, dict):
-            check_same(place, there, here)
+            check_same(place, there, here, kind)
         elif there != here:
             raise ValueError(
                 f"{str(place)!r} belongs to another run, which differs in {name} ({there!r} there, "
-                f"{here!r} here): take another folder, or what that run was started with."
+                f"{here!r} here): take another {kind}, or what that run was started with."
             )
 
 
@@ -158,10 +159,10 @@ def read_arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes from training in a folder; a killed one leaves no lock behind.
+    """Keeps other processes from working in a folder; a killed one leaves no lock behind.
 
     Args:
-        folder: Folder of a run; made if it is not there.
+        folder: Folder to work in; made if it is not there.
 
     Raises:
         ValueError: Another process is at work in the folder.
@@ -172,7 +173,7 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise ValueError(
-            f"Another process is training in {str(folder)!r}: wait for its end, or take another "
+            f"Another process is at work in {str(folder)!r}: wait for its end, or take another "
             "folder."
         ) from None
     try:

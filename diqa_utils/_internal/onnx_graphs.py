@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -75,6 +76,8 @@ def _function(path: Path, sha256: str, *, small_steps: bool) -> Callable[..., An
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        # One switch for both runtimes; without it there are as many threads as cores.
+        options.intra_op_num_threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0)
         # Threads that wait for work in a loop take the cores from pictures scored beside this one.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if small_steps:  # to look for better ones takes longer than to do them

@@ -15,6 +15,7 @@ for command in (
     score,
     ratings.train,
     ratings.resume,
+    ratings.search,
     ratings.evaluate,
     ratings.export,
     ratings.export_weights,

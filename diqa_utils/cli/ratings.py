@@ -1,6 +1,9 @@
-"""`diqa train`, `diqa resume`, `diqa export-weights`, `diqa export` and `diqa evaluate`."""
+"""`diqa train`, `resume`, `search`, `export-weights`, `export` and `evaluate`."""
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +16,23 @@ from diqa_utils.cli.data import Settings, reads_a_database
 #: The recipes that have a name, and the predictors that they train.
 RECIPES = {"best": "extended", "diqa": "diqa"}
 
+#: The exit code of a worker that has lost another one: EX_TEMPFAIL, "try again".
+LOST_WORKER = 75
+
+Strategy = Annotated[
+    str | None,
+    typer.Option(
+        help="mirrored: share each batch among the GPUs of this machine; workers: among the "
+        "processes that TF_CONFIG names."
+    ),
+]
+Bfloat16 = Annotated[
+    bool, typer.Option("--bfloat16", help="Let f compute in half precision, for recent GPUs.")
+]
+
 # What needs TensorFlow is imported within the functions: help must not wait for it.
 if TYPE_CHECKING:
+    from diqa_utils.ratings.protocol import DatabasePart
     from diqa_utils.ratings.recipe import RatingsRecipe
 
 
@@ -31,23 +49,20 @@ def train(
         str | None, typer.Option(help="The part to learn from: `train` if there is one.")
     ] = None,
     pristine: Pristine = None,
+    strategy: Strategy = None,
+    bfloat16: Bfloat16 = False,
 ) -> None:
     """Train a predictor on the ratings of a database.
 
     A run that was stopped goes on when it is started again, or with `diqa resume`.
     """
-    with signals_stop(lambda: _how_to_go_on(folder)):
-        from diqa_utils.ratings import protocol, runs
+    with signals_stop(lambda: _how_to_go_on(folder)), _on(strategy, bfloat16) as devices:
+        from diqa_utils.ratings import runs
 
         settings = _recipe(recipe)
-        if split is None:
-            parts = _parts(database, **place, **options)
-            if len(parts) > 1 and "train" not in parts:
-                raise ValueError(f"--split is missing: name one of {', '.join(parts)}.")
-            split = "train" if "train" in parts else parts[0]
-        part = protocol.DatabasePart(database, split, **place, options=options)
+        part = _part_to_learn_from(database, split, place, options)
         run = runs.RatingsRun(part, str(folder), pristine=pristine)
-        _print_card(run.train(settings), folder)
+        _print_card(run.train(settings, **devices), folder)
 
 
 def resume(
@@ -59,6 +74,53 @@ def resume(
 
         run, recipe = runs.load_run(folder)
         _print_card(run.train(recipe), folder)
+
+
+@reads_a_database
+def search(
+    recipe: Annotated[
+        str, typer.Argument(help="A JSON file with the settings, some of which are ranges.")
+    ],
+    database: Database,
+    trials: Annotated[
+        int, typer.Option(help="Trials in all, those of other processes and of before included.")
+    ],
+    folder: Annotated[Path, typer.Option(help="The folder for the trials and the best recipe.")],
+    place: Settings,
+    options: Settings,
+    storage: Annotated[
+        Path | None, typer.Option(help="The SQLite file to share; search.db in the folder if none.")
+    ] = None,
+    objective: Annotated[
+        str, typer.Option(help="srcc or plcc, on the validation pictures.")
+    ] = "srcc",
+    split: Annotated[
+        str | None, typer.Option(help="The part to learn from: `train` if there is one.")
+    ] = None,
+    pristine: Pristine = None,
+) -> None:
+    """Search for better settings of a training, with Optuna.
+
+    In the recipe a range may stand for a setting: {"statistics": {"units": {"one_of": [64, 256]},
+    "dropout": {"from": 0, "to": 0.6}, "learning_rate": {"from": 1e-4, "to": 0.01, "log": true}}}.
+    A search that was stopped goes on with the same command; start it twice to use two processes.
+    """
+    with signals_stop(lambda: "the same command goes on"):
+        from diqa_utils.ratings import search as searching
+
+        with suppress(ImportError):  # that it is missing is said below
+            import optuna
+
+            optuna.logging.set_verbosity(optuna.logging.ERROR)
+        space = searching.SearchSpace.from_file(recipe)
+        part = _part_to_learn_from(database, split, place, options)
+        settings: Any = {"trials": trials, "folder": folder, "storage": storage}
+        try:
+            searching.search(space, part, objective=objective, pristine=pristine, **settings)
+        except KeyboardInterrupt:
+            _print_trials(folder)
+            raise
+        _print_trials(folder)
 
 
 def export_weights(
@@ -174,6 +236,42 @@ def _print_card(card: dict[str, Any], folder: Path) -> None:
     typer.echo(f"{card['parameters']:,} parameters; {card['seconds']:,} s. All of it: {folder}")
 
 
+@contextmanager
+def _on(strategy: str | None, bfloat16: bool) -> Iterator[dict[str, Any]]:
+    """The devices to train on; says what to do if another worker is lost."""
+    import tensorflow as tf
+
+    from diqa_utils.distribution import make_strategy
+
+    try:
+        yield {"strategy": strategy and make_strategy(strategy), "bfloat16": bfloat16}
+    except (tf.errors.UnavailableError, tf.errors.AbortedError):
+        typer.echo("Another worker was lost: start this one again, and the run goes on.", err=True)
+        # At once: what still runs in threads may never come to an end.
+        os._exit(LOST_WORKER)
+
+
+def _print_trials(folder: Path) -> None:
+    """Prints the trials that have ended, the best one first."""
+    if not (folder / "trials.json").exists():
+        return
+    kept = json.loads((folder / "trials.json").read_text(encoding="utf-8"))
+    ended = [trial for trial in kept["trials"] if trial["state"] in ("complete", "pruned")]
+    ended.sort(key=lambda trial: (trial["state"], -(trial["value"] or 0)))
+    names = list(kept["made_of"]["ranges"])
+    rows = [["trial", kept["made_of"]["objective"], "epochs", *names]]
+    for trial in ended:
+        agreement = "pruned" if trial["state"] == "pruned" else f"{trial['value']:.4f}"
+        drawn = (trial["settings"].get(name, "") for name in names)
+        values = [f"{each:.4g}" if isinstance(each, float) else str(each) for each in drawn]
+        rows.append([str(trial["trial"]), agreement, str(len(trial["by_epoch"])), *values])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+    if (folder / "best.json").exists():
+        typer.echo(f"The best recipe is in {folder / 'best.json'}: train takes it.")
+
+
 def _how_to_go_on(folder: Path) -> str:
     if (folder / "run.json").exists():
         return f"`diqa resume {folder}` goes on"
@@ -190,6 +288,20 @@ def _recipe(text: str) -> "RatingsRecipe":
         names = ", ".join(RECIPES)
         raise FileNotFoundError(f"{text!r} is neither one of {names} nor a file with a recipe.")
     return RatingsRecipe.from_file(text)
+
+
+def _part_to_learn_from(
+    database: str, split: str | None, place: Settings, options: Settings
+) -> "DatabasePart":
+    """The part that is named, or the only one, or the one that is called train."""
+    from diqa_utils.ratings.protocol import DatabasePart
+
+    if split is None:
+        parts = _parts(database, **place, **options)
+        if len(parts) > 1 and "train" not in parts:
+            raise ValueError(f"--split is missing: name one of {', '.join(parts)}.")
+        split = "train" if "train" in parts else parts[0]
+    return DatabasePart(database, split, **place, options=options)
 
 
 def _parts(database: str, **settings: Any) -> list[str]:

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -53,11 +53,16 @@ class Rows(Protocol):
         """Is called once, after the last row."""
 
 
-def row_of(path: Path, state: Row, result: "Score | str", predictor: str) -> Row:
+def full_name(predictor: str, card: Mapping[str, Any]) -> str:
+    """The name of a predictor as rows hold it, which tells it from others of its name."""
+    return f"{Path(predictor).name}@{card.get('sha256', '')[:8]}"
+
+
+def row_of(path: Path | str, state: Row, result: "Score | str", predictor: str) -> Row:
     """Makes the row of a picture: what is not known is None.
 
     Args:
-        path: Its file.
+        path: Its file, or its address.
         state: What `state_of` said before the file was read.
         result: Its score, or why it has none.
         predictor: Name of the predictor.
@@ -76,7 +81,7 @@ def state_of(path: Path) -> Row:
     """Size and time of a file, which tell whether it has changed."""
     try:
         status = path.stat()
-    except OSError:  # the row says why there is no score
+    except (OSError, ValueError):  # the row says why there is no score
         return {"bytes": None, "modified": None}
     return {"bytes": status.st_size, "modified": status.st_mtime_ns}
 
@@ -87,22 +92,22 @@ class Printed:
     def __init__(self, format_: Format, by_quality: bool) -> None:
         self.format = format_
         self.waiting: list[Row] | None = [] if by_quality else None
-        self._print(_head(format_))
+        self._print(head_of(format_))
 
     def write(self, row: Row) -> None:
         """Prints a row, or keeps it until all are known."""
         if self.waiting is None:
-            self._print(_line(row, self.format))
+            self._print(line_of(row, self.format))
         else:
             self.waiting.append(row)
 
     def finish(self, order: Iterable[str], by_quality: bool) -> None:
         """Prints the rows that were kept, the best first."""
         for row in sorted(self.waiting or [], key=_worse):
-            self._print(_line(row, self.format))
+            self._print(line_of(row, self.format))
 
     def _print(self, line: str) -> None:
-        sys.stdout.buffer.write(_encoded(line))
+        sys.stdout.buffer.write(encoded(line))
         sys.stdout.buffer.flush()
 
 
@@ -153,7 +158,7 @@ class ScoreFile:
 
     def write(self, row: Row) -> None:
         """Appends a row."""
-        line = _encoded(_line(row, self.format))
+        line = encoded(line_of(row, self.format))
         while line:
             line = line[self.file.write(line) :]
 
@@ -169,8 +174,8 @@ class ScoreFile:
     def _write_all(self, rows: Iterable[Row]) -> None:
         def write(place: Path) -> None:
             with open(place, "wb") as file:
-                file.write(_encoded(_head(self.format)))
-                file.writelines(_encoded(_line(row, self.format)) for row in rows)
+                file.write(encoded(head_of(self.format)))
+                file.writelines(encoded(line_of(row, self.format)) for row in rows)
 
         write_atomically(self.path, write)
 
@@ -213,13 +218,15 @@ def _parsed(text: str, format_: Format) -> Iterator[Row]:
             yield row | numbers
 
 
-def _head(format_: Format) -> str:
+def head_of(format_: Format) -> str:
+    """What stands above the rows."""
     if format_ is Format.table:
         return "quality  interval               picture\n"
     return _cells(COLUMNS) if format_ is Format.csv else ""
 
 
-def _line(row: Row, format_: Format) -> str:
+def line_of(row: Row, format_: Format) -> str:
+    """A row as it is written, with the end of its line."""
     name = _shown(row["picture"], format_)
     if format_ is Format.jsonl:
         return json.dumps(row | {"picture": name}, ensure_ascii=False) + "\n"
@@ -248,11 +255,11 @@ def _shown(name: str, format_: Format) -> str:
         )
     if format_ is Format.csv:
         name = os.path.join(".", name) if name.startswith(FORMULA) else name
-        return _encoded(name).decode()
+        return encoded(name).decode()
     return name
 
 
-def _encoded(text: str) -> bytes:
+def encoded(text: str) -> bytes:
     """UTF-8; what a name has in another encoding is written as an escape, as JSON has them."""
     return text.encode("utf-8", errors="backslashreplace")
 

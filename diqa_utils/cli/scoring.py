@@ -19,7 +19,7 @@ from diqa_utils.cli.common import (
     message,
     signals_stop,
 )
-from diqa_utils.cli.score_rows import Format, Printed, Rows, ScoreFile, row_of, state_of
+from diqa_utils.cli.score_rows import Format, Printed, Rows, ScoreFile, full_name, row_of, state_of
 
 # What takes long is imported within the functions: help, or one score, must not wait for it.
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def score(
         loaded = load_predictor(predictor, runtime=runtime)
         places, refused = _places(photos)
         found = find_pictures(places, recursive=recursive)
-        name = f"{Path(predictor).name}@{loaded.card.get('sha256', '')[:8]}"
+        name = full_name(predictor, loaded.card)
         run = _Run(loaded, name, found, refused, error_maps, max_megapixels, signals)
         if output is None:
             rows = Printed(kind, sort is not None)

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from diqa_utils._internal.tensorflow import as_it_is, compiled, untuned
+from diqa_utils.distribution import on_all_devices
 from diqa_utils.extended import build_extended_score_model, opinions_of
 from diqa_utils.models import MeanAndDeviation, build_score_model
 from diqa_utils.ratings.copies import WorseCopies, clear_pairs
@@ -95,7 +96,10 @@ class StatisticsTraining:
         self.seed, self.settings = recipe.seed, recipe.statistics
         quality = pictures.quality[rows]
         self.score_model = build_extended_score_model(
-            mean=float(quality.mean()), deviation=float(quality.std())
+            mean=float(quality.mean()),
+            deviation=float(quality.std()),
+            units=self.settings.units,
+            dropout=self.settings.dropout,
         )
         self.trained = opinions_of(self.score_model)
         standardize_features(self.score_model, pictures.extras[rows])
@@ -120,7 +124,7 @@ class StatisticsTraining:
         """
         rng = np.random.default_rng([self.seed, epoch])
         for layer in self.trained.layers:
-            if isinstance(layer, keras.layers.Dropout):
+            if isinstance(layer, keras.layers.Dropout) and layer.rate:
                 # A checkpoint does not hold what dropout draws next; so each epoch begins anew.
                 layer.seed_generator.state.assign(rng.integers(2**31, size=2))
         shape = self.steps, self.settings.batch_size
@@ -153,10 +157,14 @@ class StatisticsTraining:
         self.optimizers["optimizer"].apply_gradients(zip(gradients, variables, strict=True))
         return error
 
-    def validate(self) -> float:
-        """Returns the mean squared error of the mean opinion of the held-out pictures' quality."""
-        opinions = self.trained.predict(self.held_out, batch_size=1024, verbose=0).mean(axis=1)
-        return float(np.mean(np.square(opinions[:, 0] - self.held_out_targets[:, 0])))
+    def held_out_scores(self) -> np.ndarray:
+        """Returns the mean opinion of the held-out pictures' quality, (n,), standardised."""
+        opinions = self.trained(self.held_out, training=False).numpy()
+        return opinions.mean(axis=1)[:, 0]
+
+    def validate(self, scores: np.ndarray) -> float:
+        """Returns the mean squared error of the scores of the held-out pictures."""
+        return float(np.mean(np.square(scores - self.held_out_targets[:, 0])))
 
     def _ordered(
         self, copies: WorseCopies | None
@@ -252,26 +260,35 @@ class FeaturesTraining:
         batches = numbers.map(as_it_is(to_batch), num_parallel_calls=2, deterministic=True)
         return untuned(batches.prefetch(4))
 
-    def train_step(self, normalized: tf.Tensor, extras: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
+    def train_step(self, *batch: tf.Tensor) -> tf.Tensor:
         """Changes the weights by one batch; returns the mean squared error before that."""
+        return on_all_devices(self._learn, self.score_model, batch)
+
+    def _learn(self, batch: tuple[tf.Tensor, ...], share: Any) -> tf.Tensor:
+        """Changes the weights by one device's share of a batch."""
+        normalized, extras, quality = batch
         inputs = {"normalized": normalized, "hand_crafted": extras}
         with tf.GradientTape() as tape:
             error = tf.reduce_mean(tf.square(self.score_model(inputs, training=True) - quality))
             # The penalty on large weights is not part of what is reported.
-            loss = error + sum(self.score_model.losses)
+            loss = share * (error + sum(self.score_model.losses))
         gradients = tape.gradient(loss, self.variables)  # nested as the variables are
         parts = zip(self.optimizers.values(), gradients, self.variables, strict=True)
         for optimizer, part, variables in parts:
             optimizer.apply_gradients(zip(part, variables, strict=True))
-        return error
+        return share * error
 
-    def validate(self) -> float:
-        """Returns the mean squared error of the held-out pictures, each scored as a whole.
+    def held_out_scores(self) -> np.ndarray:
+        """Returns the scores of the held-out pictures, each scored as a whole: (n,)."""
+        return self._scored(self.held_out)[0]
+
+    def validate(self, scores: np.ndarray) -> float:
+        """Returns the mean squared error of the scores of the held-out pictures.
 
         Scores of wholes lie lower or higher than those of mosaics. What counts is the error that
         is left beside the line that fits best, because `calibrate` will take care of the line.
         """
-        scores, quality = self._scored(self.held_out)
+        quality = self.pictures.quality[self.held_out].astype(np.float64)
         slope, offset = _line(scores, quality)
         return float(np.mean(np.square(slope * scores + offset - quality)))
 

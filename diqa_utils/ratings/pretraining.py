@@ -24,7 +24,9 @@ from diqa_utils.pipelines import to_error_map_example
 from diqa_utils.preprocessing import MINIMUM_SIZE
 
 __all__ = [
+    "check_patch_size",
     "check_pristine",
+    "damaged_pair",
     "damaged_pairs",
     "patches_of_squares",
     "pristine_batches",
@@ -86,6 +88,16 @@ def check_pristine(picture: np.ndarray, name: str) -> None:
         )
 
 
+def check_patch_size(patch_size: int) -> None:
+    """Raises a ValueError if four patches of a size cannot be cut from a square."""
+    largest = (CROP - 2 * MARGIN) // 2
+    if patch_size % OUTPUT_STRIDE or not MINIMUM_SIZE <= patch_size <= largest:
+        raise ValueError(
+            f"patch_size must be a multiple of {OUTPUT_STRIDE} from {MINIMUM_SIZE} to {largest}, "
+            f"not {patch_size}."
+        )
+
+
 def pristine_batches(
     pictures: Sequence[np.ndarray],
     *,
@@ -130,12 +142,7 @@ def pristine_batches(
         raise ValueError(f"batch_size must be a multiple of four, not {batch_size}.")
     if unknown := [name for name in distortions if name not in DISTORTIONS]:
         raise ValueError(f"distortions: {unknown[0]!r} is none of {', '.join(DISTORTIONS)}.")
-    largest = (CROP - 2 * MARGIN) // 2
-    if patch_size % OUTPUT_STRIDE or not MINIMUM_SIZE <= patch_size <= largest:
-        raise ValueError(
-            f"patch_size must be a multiple of {OUTPUT_STRIDE} from {MINIMUM_SIZE} to {largest}, "
-            f"not {patch_size}."
-        )
+    check_patch_size(patch_size)
 
     def to_batch(pairs: tf.Tensor) -> tuple[tf.Tensor, ...]:
         distorted, target, reliability = to_error_map_example(
@@ -171,11 +178,11 @@ def damaged_pairs(
 
     Chapter: notebooks/10-pretraining.ipynb
     """
-    damaged_pair = partial(_damaged_pair, pictures, distortions)
+    draw = partial(damaged_pair, pictures, distortions)
 
     def pairs_of(index: np.ndarray) -> np.ndarray:
         rng = np.random.default_rng([seed, int(index)])
-        return np.stack([damaged_pair(rng) for _ in range(number)])
+        return np.stack([draw(rng) for _ in range(number)])
 
     @as_it_is
     def to_pairs(index: tf.Tensor) -> tf.Tensor:
@@ -224,10 +231,21 @@ def throughput(batches: tf.data.Dataset, number: int) -> float:
     return sum(sizes) / (time.perf_counter() - start)
 
 
-def _damaged_pair(
+def damaged_pair(
     pictures: Sequence[np.ndarray], distortions: Sequence[str], rng: np.random.Generator
 ) -> np.ndarray:
-    """Cuts a square from a picture at random and damages it at random: uint8 (2, 256, 256, 3)."""
+    """Cuts a square from a picture at random and damages it at random.
+
+    Args:
+        pictures: uint8 (H, W, 3), no side shorter than 256 pixels.
+        distortions: Names of what `distort` damages pictures with.
+        rng: Source of all that is random here.
+
+    Returns:
+        uint8 (2, 256, 256, 3): pristine, then damaged.
+
+    Chapter: notebooks/10-pretraining.ipynb
+    """
     picture = pictures[int(rng.integers(len(pictures)))]
     if rng.random() < HALVED and min(picture.shape[:2]) >= 2 * CROP:
         picture = np.asarray(Image.fromarray(picture).reduce(2))  # means of 2 x 2 pixels

@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from diqa_utils.extended import DROPOUT, HIDDEN_UNITS
 from diqa_utils.maps import DEFAULT_ALPHA, DEFAULT_EXPONENT
 
 __all__ = ["ErrorMapSettings", "FeaturesSettings", "RatingsRecipe", "StatisticsSettings"]
@@ -119,6 +120,8 @@ class StatisticsSettings(Settings):
         batch_size: Pictures in a batch.
         learning_rate: Learning rate of AdamW at the start; it falls to zero along a cosine.
         weight_decay: Weight decay of AdamW.
+        units: Units of the first hidden layer of each network.
+        dropout: Share of the hidden units that are left out of a step at random.
         teacher_weight: Weight of the difference from networks that learnt the ratings alone.
         copied_pictures: Number of pictures of which copies are made that get worse: training
             pictures and, where there are any, pristine ones by turns.
@@ -136,6 +139,8 @@ class StatisticsSettings(Settings):
     batch_size: int = setting(64, 1, 65_536)
     learning_rate: float = setting(1e-3, 1e-8, 1.0)
     weight_decay: float = setting(0.05, 0.0, 1.0)
+    units: int = setting(HIDDEN_UNITS[0], 1, 8192)
+    dropout: float = setting(DROPOUT, 0.0, 0.9)
     teacher_weight: float = setting(3.0, 0.0, 1000.0)
     copied_pictures: int = setting(2400, 1, 1_000_000)
     copies_weight: float = setting(1.0, 0.0, 1000.0)

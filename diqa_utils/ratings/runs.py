@@ -37,6 +37,7 @@ from diqa_utils._internal.files import (
     write_text,
 )
 from diqa_utils.distortions import DISTORTIONS
+from diqa_utils.distribution import is_chief, locked_by_chief
 from diqa_utils.evaluation import evaluate
 from diqa_utils.extended import unusualness, usual_limits
 from diqa_utils.image_statistics import STATISTICS
@@ -111,11 +112,21 @@ class RatingsRun:
     pristine: str | None = None
     pictures: str | None = None
 
-    def train(self, recipe: RatingsRecipe, *, progress: bool = True) -> dict[str, Any]:
+    def train(
+        self,
+        recipe: RatingsRecipe,
+        *,
+        strategy: tf.distribute.Strategy | None = None,
+        bfloat16: bool = False,
+        progress: bool = True,
+    ) -> dict[str, Any]:
         """Trains, or goes on with training, and leaves the predictor in the folder of the run.
 
         Args:
             recipe: All settings.
+            strategy: Devices that share the work, as `train_on_ratings` takes them. Workers must
+                have the folder in common; the first of them writes.
+            bfloat16: Whether f computes in half precision.
             progress: Whether to show progress bars.
 
         Returns:
@@ -132,15 +143,17 @@ class RatingsRun:
         pictures_folder = Path(self.pictures) if self.pictures else folder / "pictures"
         parts = deal_out(self.part.table())
         ids = {name: part.tolist() for name, part in parts.items()}
-        _check_counts(ids)
+        check_counts(ids)
         pristine = [] if self.pristine is None else pristine_pictures(self.pristine)
-        _check_pictures(recipe, self.part, ids, pristine, pictures_folder, progress)
-        with locked(folder):
-            self.claim(recipe)
-            remove_half_written(folder / RUN_PREDICTOR)
-            trained, pictures = _train(
-                recipe, self.part, ids, pristine, folder, pictures_folder, progress
-            )
+        check_pictures(recipe, self.part, ids, pristine, pictures_folder, progress)
+        strategy = strategy or tf.distribute.get_strategy()
+        chief = is_chief(strategy)
+        with locked_by_chief(folder, strategy):
+            if chief:
+                self.claim(recipe)
+                remove_half_written(folder / RUN_PREDICTOR)
+            given = recipe, self.part, ids, pristine, folder, pictures_folder, progress
+            trained, pictures = train_on_part(*given, strategy=strategy, bfloat16=bfloat16)
             predictor = _as_saved(trained)
             # What is measured is what is saved, weights in half precision and all.
             saved = replace(trained, score_model=predictor.score_model)
@@ -149,7 +162,8 @@ class RatingsRun:
                 held_out = held_out_copies(recipe, pristine, pictures_folder, progress)
                 predictor.card["copies"] = _order(saved, held_out)
             predictor.card["seconds"] = round(time.monotonic() - start)
-            predictor.save(folder / RUN_PREDICTOR)
+            if chief:
+                predictor.save(folder / RUN_PREDICTOR)
         return predictor.card
 
     def claim(self, recipe: RatingsRecipe) -> None:
@@ -396,9 +410,11 @@ def repeat(
         ids = {"train": ids_of(split.training), "validation": ids_of(split.validation)}
         pristine = clean or _references(recipe, part, split)
         folder, pictures_folder = root / f"run-{number:03}", root / "pictures"
-        _check_pictures(recipe, part, ids, pristine, pictures_folder, True)
+        check_pictures(recipe, part, ids, pristine, pictures_folder, True)
         seeded = replace(recipe, seed=recipe.seed + number - 1)
-        trained, pictures = _train(seeded, part, ids, pristine, folder, pictures_folder, True)
+        trained, pictures = train_on_part(
+            seeded, part, ids, pristine, folder, pictures_folder, True
+        )
         rows = pictures.rows_of(ids_of(split.test))
         return trained.predict(pictures, rows)[:, 0]
 
@@ -413,7 +429,7 @@ def repeat(
     return [result, *full_reference(part, repeats=repeats, seed=seed)]
 
 
-def _train(
+def train_on_part(
     recipe: RatingsRecipe,
     part: DatabasePart,
     ids: dict[str, list[str]],
@@ -421,6 +437,7 @@ def _train(
     folder: Path,
     pictures_folder: Path,
     progress: bool,
+    **settings: Any,
 ) -> tuple[TrainedPredictor, RatedPictures]:
     """Prepares all pictures of a part and the worse copies of some, and trains."""
     pictures = prepared_pictures(recipe, part, pictures_folder, progress)
@@ -436,11 +453,12 @@ def _train(
         pristine=pristine,
         folder=folder,
         progress=progress,
+        **settings,
     )
     return trained, pictures
 
 
-def _check_counts(parts: dict[str, list[str]]) -> None:
+def check_counts(parts: dict[str, list[str]]) -> None:
     """Raises a ValueError if what is set aside is too little to measure a predictor on."""
     fewest = next(n for n in count(1) if math.ceil((n + 1) * CONFIDENCE) <= n)
     needed = {"validation": MINIMUM_PAIRS_FOR_FIT, "calibration": fewest}
@@ -454,7 +472,7 @@ def _check_counts(parts: dict[str, list[str]]) -> None:
             )
 
 
-def _check_pictures(
+def check_pictures(
     recipe: RatingsRecipe,
     part: DatabasePart,
     parts: dict[str, list[str]],

@@ -14,7 +14,8 @@ Both keep the error-map model of step 1, which shows where a picture looks damag
 where they were stopped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from filelock import FileLock
 
-from diqa_utils._internal.files import fingerprint, locked
+from diqa_utils._internal.files import fingerprint
 from diqa_utils._internal.tensorflow import compiled
+from diqa_utils.distribution import compute_in_bfloat16, is_chief, locked_by_chief
 from diqa_utils.models import build_error_map_model
 from diqa_utils.ratings.copies import WorseCopies
 from diqa_utils.ratings.learning import FeaturesTraining, StatisticsTraining, TrainedPredictor
@@ -45,6 +48,10 @@ def train_on_ratings(
     copies: WorseCopies | None = None,
     pristine: Sequence[np.ndarray] = (),
     folder: str | PathLike[str],
+    error_maps: str | PathLike[str] | None = None,
+    after_epoch: Callable[[int, np.ndarray], None] | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+    bfloat16: bool = False,
     progress: bool = True,
 ) -> TrainedPredictor:
     """Trains a predictor of quality on pictures that people have rated.
@@ -61,6 +68,14 @@ def train_on_ratings(
         folder: Where the run keeps its checkpoints. Called again with the same folder, it goes on
             after the last epoch that was finished, and ends with the same weights as a run that
             was never stopped.
+        error_maps: Folder for the checkpoints of step 1, which runs with the same settings of it
+            may share; that of the run if None.
+        after_epoch: Called after each epoch of the last training of step 2, with the number of
+            epochs so far and the scores of the validation pictures, (n,). What it raises ends the
+            run, which goes on with this epoch when it is called again.
+        strategy: Devices that share each batch of both steps of "diqa" and of step 1 of
+            "extended", whose step 2 takes seconds and stays on one; one device if None.
+        bfloat16: Whether f computes in half precision, as `compute_in_bfloat16` lets it.
         progress: Whether to show progress bars.
 
     Returns:
@@ -95,26 +110,40 @@ def train_on_ratings(
     columns = pictures.image_ids, pictures.quality, pictures.extras, pictures.sizes
     learnt = [column[part] for part in (rows, held_out) for column in columns]
     whole = fingerprint(step_1=step_1, learnt=learnt, copies=copies)
-    with locked(path):
+    strategy = strategy or tf.distribute.get_strategy()
+    with locked_by_chief(path, strategy):
         keras.utils.set_random_seed(recipe.seed)
-        error_map_model = build_error_map_model()
+        with strategy.scope():
+            error_map_model = build_error_map_model()
+        if bfloat16:
+            compute_in_bfloat16(error_map_model)
         if recipe.error_maps.epochs:
-            place = path / f"error-maps-{step_1}"
-            _learn_error_maps(recipe, error_map_model, pristine, place, progress)
+            facts = {"seed": recipe.seed, "settings": recipe.error_maps}
+            name = f"error-maps-{fingerprint(pristine=list(pristine), **facts)}"
+            place = Path(error_maps or path) / name
+            place.mkdir(parents=True, exist_ok=True)
+            # Runs that share it wait; the other workers of a run do not, for they take part in it.
+            with FileLock(place / ".lock") if is_chief(strategy) else nullcontext():
+                _learn_error_maps(recipe, error_map_model, pristine, place, progress)
         # What the random generator gives now must not depend on whether step 1 has just been run.
         keras.utils.set_random_seed(recipe.seed)
+        keeps = recipe.predictor == "diqa" or is_chief(strategy)  # "extended": all do the same
         if recipe.predictor == "extended":
             step_2: Any = StatisticsTraining(recipe, pictures, rows, held_out)
             if recipe.statistics.copies_weight:
-                _learn_ratings(step_2, path / f"ratings-alone-{whole}", progress)
+                place = path / f"ratings-alone-{whole}"
+                _learn_ratings(step_2, place if keeps else None, progress)
                 keras.utils.set_random_seed(recipe.seed)
                 parts = recipe, pictures, rows, held_out, copies
                 step_2 = StatisticsTraining(*parts, teacher=step_2.trained)
         else:
-            extractor = keras.models.clone_model(error_map_model.get_layer("feature_extractor"))
-            extractor.set_weights(error_map_model.get_layer("feature_extractor").get_weights())
-            step_2 = FeaturesTraining(recipe, pictures, rows, held_out, extractor)
-        history = _learn_ratings(step_2, path / f"ratings-{whole}", progress)
+            trained = error_map_model.get_layer("feature_extractor")
+            with strategy.scope():
+                extractor = keras.models.clone_model(trained)
+                extractor.set_weights(trained.get_weights())
+                step_2 = FeaturesTraining(recipe, pictures, rows, held_out, extractor)
+        kept = path / f"ratings-{whole}" if keeps else None
+        history = _learn_ratings(step_2, kept, progress, after_epoch)
         if recipe.predictor == "diqa":
             step_2.calibrate()
     return TrainedPredictor(recipe, step_2.score_model, error_map_model, history)
@@ -190,19 +219,24 @@ def _learn_error_maps(
     schedule = keras.optimizers.schedules.CosineDecay(
         settings.learning_rate, settings.epochs * settings.steps, alpha=settings.last_share
     )
+    with model.distribute_strategy.scope():
+        optimizer = keras.optimizers.Nadam(schedule, beta_2=settings.beta_2)
     train_error_map_model(
         model,
         batches_of_epoch,
         batches(held_out, 32, seed=recipe.seed + 1).take(settings.held_out_batches).cache(),
         epochs=settings.epochs,
-        optimizer=keras.optimizers.Nadam(schedule, beta_2=settings.beta_2),
+        optimizer=optimizer,
         folder=folder,
         progress=progress,
     )
 
 
 def _learn_ratings(
-    step_2: StatisticsTraining | FeaturesTraining, folder: Path, progress: bool
+    step_2: StatisticsTraining | FeaturesTraining,
+    folder: Path | None,
+    progress: bool,
+    after_epoch: Callable[[int, np.ndarray], None] | None = None,
 ) -> History:
     """Step 2: trains as the loop of step 1 does, and leaves the best weights, or the last."""
     model, train_step = step_2.trained, compiled(step_2.train_step)
@@ -211,12 +245,15 @@ def _learn_ratings(
     finished = len(history["loss"])
     for batches in epochs_of(step_2.batches, finished, step_2.settings.epochs, progress=progress):
         losses = [train_step(*batch) for batch in batches]
-        validation_loss = step_2.validate()
+        scores = step_2.held_out_scores()
+        validation_loss = step_2.validate(scores)
         best = min(history["validation_loss"], default=np.inf)
         if validation_loss < best or not step_2.keeps_best:
             best_weights = model.get_weights()
         history["loss"].append(float(np.mean(losses)))
         history["validation_loss"].append(validation_loss)
+        if after_epoch is not None:
+            after_epoch(len(history["loss"]), scores)
         checkpoints.save(history, best_weights)
     model.set_weights(best_weights)
     return history

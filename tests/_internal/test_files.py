@@ -91,5 +91,5 @@ def test_a_folder_is_locked_for_others_and_not_for_oneself(tmp_path):
     other = [sys.executable, "-c", code.format(str(tmp_path))]
     with files.locked(tmp_path), files.locked(tmp_path):
         done = subprocess.run(other, capture_output=True, text=True)
-    assert "Another process is training in" in done.stderr.splitlines()[-1]
+    assert "Another process is at work in" in done.stderr.splitlines()[-1]
     assert subprocess.run(other).returncode == 0

@@ -30,7 +30,11 @@ if "google.colab" in sys.modules:
     %pip install -q git+{ADDRESS}"""
 
 #: What a chapter needs beyond the library, as an extra of it.
-EXTRAS = {"15-take-it-with-you": '\n    %pip install -q "diqa-utils[export]"'}
+EXTRAS = {
+    "15-take-it-with-you": '\n    %pip install -q "diqa-utils[export]"',
+    "16-search": '\n    %pip install -q "diqa-utils[search]"',
+    "17-beyond-one-machine": '\n    %pip install -q "diqa-utils[beam]"',
+}
 
 every_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.name)
 

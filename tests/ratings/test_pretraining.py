@@ -12,7 +12,7 @@ from diqa_utils.maps import average_reliability_map, downscale, error_map
 from diqa_utils.preprocessing import normalize
 from diqa_utils.ratings.pretraining import (
     CROP,
-    _damaged_pair,
+    damaged_pair,
     pristine_batches,
     pristine_pictures,
     throughput,
@@ -45,7 +45,7 @@ def test_all_distortions_are_drawn_at_all_levels(pictures, monkeypatch):
     monkeypatch.setattr("diqa_utils.ratings.pretraining.distort", count)
     rng = np.random.default_rng(0)
     for _ in range(2500):
-        _damaged_pair(pictures, tuple(DISTORTIONS), rng)
+        damaged_pair(pictures, tuple(DISTORTIONS), rng)
     assert set(drawn) == {(name, level) for name in DISTORTIONS for level in LEVELS}
     assert max(drawn.values()) < 4 * 2500 / len(drawn)
 
@@ -55,7 +55,7 @@ def test_large_pictures_are_halved_now_and_then(monkeypatch):
     stripes = np.zeros((512, 512, 3), np.uint8)
     stripes[:, ::2] = 200  # means of 2 x 2 pixels are grey
     rng = np.random.default_rng(0)
-    crops = [_damaged_pair([stripes], tuple(DISTORTIONS), rng)[0] for _ in range(40)]
+    crops = [damaged_pair([stripes], tuple(DISTORTIONS), rng)[0] for _ in range(40)]
     grey = sum(bool((crop == 100).all()) for crop in crops)
     assert 10 < grey < 30
 
@@ -73,7 +73,7 @@ def test_one_seed_gives_one_sequence_that_goes_on_from_any_batch(pictures):
 
 def test_patches_and_maps_are_cut_from_the_same_places(pictures):
     seed, side = 5, 80
-    pair = _damaged_pair(pictures, tuple(DISTORTIONS), np.random.default_rng([seed, 0]))
+    pair = damaged_pair(pictures, tuple(DISTORTIONS), np.random.default_rng([seed, 0]))
     reference, distorted = normalize(pair[0]), normalize(pair[1])
     target = downscale(error_map(reference, distorted)).numpy()
     weights = downscale(average_reliability_map(distorted)).numpy()

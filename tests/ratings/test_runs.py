@@ -391,7 +391,7 @@ def test_a_second_training_in_a_folder_is_refused(own, tmp_path, learnt):
         holding.wait()
         try:
             run = RatingsRun(own_part(own, tmp_path), str(tmp_path / "run"))
-            with pytest.raises(ValueError, match=r"Another process is training in '.*run': wait"):
+            with pytest.raises(ValueError, match=r"Another process is at work in '.*run': wait"):
                 run.train(RatingsRecipe.from_json(json.dumps(RECIPE)), progress=False)
         finally:
             done.set()

@@ -227,7 +227,7 @@ def prepare(
     if download and not find_built(find_database(name).name, data_dir):
         _fetch(name, manual_dir or _usual_files_folder(name, data_dir))
     builder = make_builder(name, data_dir, manual_dir, partial=partial, options=options)
-    if not builder.data_path.exists():
+    if not builder.info.splits:  # what another process has built since then, it has not read
         with contextlib.ExitStack() as resources:
             if name != "sample_iqa":
                 files = DatabaseFiles(find_files(name, data_dir, manual_dir))

@@ -237,16 +237,21 @@ def test_a_folder_that_cannot_be_written_is_named(kadid, tmp_path):
         datasets.load("kadid10k", **settings)
 
 
-def test_a_build_that_another_process_finished_meanwhile_is_used(kadid, tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", ["make_builder", "DatabaseFiles"])
+def test_a_build_that_another_process_finished_meanwhile_is_used(
+    kadid, tmp_path, monkeypatch, step
+):
     settings = {"manual_dir": kadid, "partial": True}
     datasets.load("kadid10k", data_dir=tmp_path / "other", **settings)
-    open_files = storage.DatabaseFiles
+    take_step = getattr(storage, step)
 
-    def wait_for_another_process(*arguments):
-        shutil.copytree(tmp_path / "other", tmp_path / "here")
-        return open_files(*arguments)
+    def before_another_process(*arguments, **options):
+        done = take_step(*arguments, **options)
+        if not (tmp_path / "here").exists():
+            shutil.copytree(tmp_path / "other", tmp_path / "here")
+        return done
 
-    monkeypatch.setattr(storage, "DatabaseFiles", wait_for_another_process)
+    monkeypatch.setattr(storage, step, before_another_process)
     loaded = datasets.load("kadid10k", split="rated", data_dir=tmp_path / "here", **settings)
     assert len(loaded) == 250
 
